@@ -1,0 +1,201 @@
+"""Recipe: all that decides a run's numbers, except its seed and its budget. Imports no torch.
+
+A recipe is written as a flat JSON object. Its fields are those of `Recipe` plus the options of the plug-ins it chooses,
+spelt `plugin.option`: `{"optimizer": "muon", "muon.lr": 0.02}`. Whatever is left out takes its default, so `{}` is the
+default recipe. The digest is taken over the complete form: two spellings of one recipe are one recipe.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from errors import ImpossibleCombination, InvalidValue, shown, unknown
+from plugins import About, Plugins
+
+Scalar = bool | int | float | str
+
+CHOICES: Mapping[str, Plugins] = MappingProxyType(
+    {
+        "composition": Plugins("training.compositions"),
+        "optimizer": Plugins("training.optimizers"),
+        "rule": Plugins("training.rules"),
+    }
+)
+"""Fields whose value names a plug-in, with the folder that holds them."""
+
+NONE = "none"
+"""The value of `rule` in a recipe without a memory."""
+
+
+def number(default: float, low: float, high: float, help_: str) -> Any:
+    """A field with its default, closed range and meaning."""
+    return field(default=default, metadata={"min": low, "max": high, "help": help_})
+
+
+def choice(default: str, help_: str) -> Any:
+    """A field that names a plug-in."""
+    return field(default=default, metadata={"help": help_})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A checked recipe. Build it with `recipe_from`; `options` holds the options of its plug-ins, defaults included."""
+
+    width: int = number(128, 16, 2048, "model width d; a multiple of 2 * heads")
+    blocks: int = number(2, 1, 64, "number of blocks")
+    heads: int = number(4, 1, 64, "heads of attention and of memory")
+    window: int = number(128, 1, 8192, "bytes that attention sees, itself included")
+    mlp_ratio: int = number(3, 1, 16, "hidden width of the MLP over d")
+    ngram: int = number(4, 0, 8, "longest hashed n-gram that is embedded; 0 or 1 for none")
+    ngram_buckets: int = number(16384, 16, 4194304, "rows of each n-gram order's table")
+    softcap: float = number(15.0, 1.0, 1000.0, "logits are softcap * tanh(z / softcap)")
+    context: int = number(256, 8, 65536, "bytes in a training window")
+    batch: int = number(8, 1, 4096, "windows in an optimizer step")
+    warmup: float = number(0.02, 0.0, 1.0, "fraction of the budget with rising learning rate")
+    decay: float = number(0.6, 0.0, 1.0, "fraction of the budget, at its end, with falling learning rate")
+    composition: str = choice("mag", "how attention and memory are put together in a block")
+    rule: str = choice("delta", "memory rule; none for a block without memory")
+    optimizer: str = choice("muon", "optimizer")
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def option(self, plugin: str) -> dict[str, Scalar]:
+        """The options of one plug-in, without its prefix."""
+        start = plugin + "."
+        return {key[len(start) :]: value for key, value in self.options.items() if key.startswith(start)}
+
+    def as_json(self) -> dict[str, Scalar]:
+        """The complete flat form, keys in alphabetical order."""
+        core = {key: value for key, value in asdict(self).items() if key != "options"}
+        return dict(sorted({**core, **self.options}.items()))
+
+    @property
+    def canonical(self) -> str:
+        """The one text of this recipe: complete, sorted, no spaces; the digest is its SHA-256."""
+        return json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `canonical`, 64 hexadecimal characters."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    @property
+    def step_bytes(self) -> int:
+        """Bytes of text that one optimizer step trains on."""
+        return self.batch * self.context
+
+    def steps(self, budget_bytes: int) -> int:
+        """Optimizer steps in a budget of training bytes; at least one."""
+        return max(1, budget_bytes // self.step_bytes)
+
+
+def recipe_from(given: Mapping[str, Any]) -> Recipe:
+    """Check a caller's recipe and fill in every default.
+
+    Raises UnknownName (field or plug-in), InvalidValue (type or range), ImpossibleCombination.
+    """
+    core = {key: value for key, value in given.items() if "." not in key}
+    checked = {name: check(name, spec, core[name]) for name, spec in core_fields().items() if name in core}
+    for name in core:
+        if name not in core_fields():
+            raise unknown("recipe field", name, field_names())
+    recipe = Recipe(**checked)
+    abouts = chosen(recipe)
+    specs = {f"{name}.{key}": spec for name, about in abouts.items() for key, spec in about.get("fields", {}).items()}
+    for name in (key for key in given if "." in key):
+        if name not in specs:
+            raise foreign_option(name, recipe)
+    options = {name: check(name, spec, given.get(name, spec["default"])) for name, spec in sorted(specs.items())}
+    recipe = Recipe(**checked, options=MappingProxyType(options))
+    refuse_impossible(recipe, abouts)
+    return recipe
+
+
+def core_fields() -> dict[str, dict[str, Any]]:
+    """name -> {default, min, max, help} of the fields that every recipe has."""
+    return {f.name: {"default": f.default, **f.metadata} for f in fields(Recipe) if f.name != "options"}
+
+
+def field_names() -> list[str]:
+    """Every field a recipe may have: the core ones and the options of all plug-ins."""
+    return [*core_fields(), *plugin_fields()]
+
+
+def plugin_fields() -> dict[str, dict[str, Any]]:
+    """`plugin.option` -> {default, min, max, help} over all plug-ins of all kinds."""
+    every = (item for folder in CHOICES.values() for item in folder.abouts.items())
+    return {f"{name}.{key}": spec for name, about in every for key, spec in about.get("fields", {}).items()}
+
+
+def chosen(recipe: Recipe) -> dict[str, About]:
+    """name -> header of the plug-ins that the recipe names."""
+    names = {kind: str(getattr(recipe, kind)) for kind in CHOICES}
+    return {name: CHOICES[kind].about(name) for kind, name in names.items() if (kind, name) != ("rule", NONE)}
+
+
+def check(name: str, spec: Mapping[str, Any], value: Any) -> Scalar:
+    """One value against its type and range. An integer is accepted where a float is meant, nothing else is converted."""
+    default = spec["default"]
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(default):
+        raise InvalidValue(f"{name} must be of type {type(default).__name__}, got {shown(value)}.")
+    if isinstance(value, str):
+        if name in CHOICES and not (name == "rule" and value == NONE):
+            CHOICES[name].about(value)
+        elif "choices" in spec and value not in spec["choices"]:
+            raise unknown(f"value of {name}:", value, spec["choices"])
+    elif not isinstance(value, bool) and not (math.isfinite(value) and spec["min"] <= value <= spec["max"]):
+        raise InvalidValue(f"{name} must lie in [{spec['min']}, {spec['max']}], got {shown(value)}.")
+    result: Scalar = value
+    return result
+
+
+def foreign_option(name: str, recipe: Recipe) -> Exception:
+    """The refusal of an option that belongs to no chosen plug-in."""
+    if name not in plugin_fields():
+        return unknown("recipe field", name, field_names())
+    plugin = name.split(".", 1)[0]
+    kind = next(kind for kind, folder in CHOICES.items() if plugin in folder)
+    return ImpossibleCombination(f"{shown(name)} is an option of the {kind} {plugin}; this recipe has {kind} "
+                                 f"{getattr(recipe, kind)}.")
+
+
+def refuse_impossible(recipe: Recipe, abouts: Mapping[str, About]) -> None:
+    """Raise ImpossibleCombination where a plug-in's `combines` or the shapes forbid the recipe.
+
+    `combines` maps a field to the values it may have beside the plug-in; `"*"` stands for every plug-in but none.
+    """
+    for name, about in abouts.items():
+        for other, allowed in about.get("combines", {}).items():
+            value = getattr(recipe, other)
+            if value not in allowed and not ("*" in allowed and value != NONE):
+                listed = ", ".join(allowed).replace("*", "any but none")
+                raise ImpossibleCombination(f"{name} does not combine with {other} {value}; allowed: {listed}.")
+    if recipe.width % (2 * recipe.heads):
+        raise ImpossibleCombination(f"width {recipe.width} is not a multiple of 2 * heads = {2 * recipe.heads}.")
+    if recipe.warmup + recipe.decay > 1:
+        raise ImpossibleCombination(f"warmup {recipe.warmup} + decay {recipe.decay} is more than the whole budget.")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of what a caller may send as a recipe, made from the fields and the plug-ins' headers."""
+    every = {**core_fields(), **plugin_fields()}
+    return {"type": "object", "additionalProperties": False, "properties": {n: schema(n, s) for n, s in every.items()}}
+
+
+def schema(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON Schema of one field."""
+    default = spec["default"]
+    if isinstance(default, str):
+        values = [*CHOICES[name], *([NONE] if name == "rule" else [])] if name in CHOICES else list(spec["choices"])
+        shape: dict[str, Any] = {"type": "string", "enum": values}
+    elif isinstance(default, bool):
+        shape = {"type": "boolean"}
+    else:
+        kind = "integer" if isinstance(default, int) else "number"
+        shape = {"type": kind, "minimum": spec["min"], "maximum": spec["max"]}
+    return {**shape, "default": default, "description": spec.get("help", "")}
