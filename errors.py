@@ -60,3 +60,12 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownName:
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names) or 'none yet'}."
     return UnknownName(f"There is no {kind} {shown(name)}. {hint}")
+
+
+def refusal(code: str, message: str) -> Refusal:
+    """The refusal of a code that another process stored: of its own class where that is known here."""
+    kinds = [Refusal]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    known = next((kind for kind in kinds if kind.code == code), None)
+    return known(message) if known else Refusal(f"{code}: {message}")

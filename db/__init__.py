@@ -1,0 +1,1 @@
+"""The store: tables and transactions. It never imports torch, and rows never leave it."""

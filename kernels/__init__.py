@@ -1,0 +1,1 @@
+"""Kernels: number formats, and Triton kernels each beside its plain PyTorch definition."""

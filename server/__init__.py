@@ -1,0 +1,1 @@
+"""Server: puts the parts together; owns the network, settings and the clock."""

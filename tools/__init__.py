@@ -1,0 +1,195 @@
+"""Tools: what an agent may do, one file a tool.
+
+A tool is a function whose first argument is a `Context`; its other arguments and its result, a frozen dataclass, are
+the public contract. Its docstring is what an agent reads. The header says what it touches:
+
+    about = {"toolset": "race", "scope": "submit", "read_only": False, "destructive": False, "idempotent": True}
+
+Tools are offered alike by MCP, `POST /api/<tool>` and the command line; a new file is offered by all three.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from db import queue, races
+from db.races import RaceSpec, RaceView
+from db.samples import Decided, Judge
+from db.store import Store
+from errors import Refusal
+from plugins import Plugins
+from training.artifacts import ArtifactFolder
+from training.corpus import Manifest
+from training.pruners import Promotion, RunFacts, RungFacts, Verdict, pruners
+from training.plan import Plan, label
+from training.recipe import Recipe, recipe_from
+
+tools = Plugins("tools")
+
+LEASE_SECONDS = 60.0
+"""A claim holds its job this long; every write and heartbeat renews it."""
+
+DEFAULT_SEEDS = (1597, 2584, 4181)
+DEFAULT_BUDGET_BYTES = 1_800_000
+"""Text that a run at the top rung trains on where nobody says otherwise: tens of seconds on one CPU core."""
+
+RaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="name of the race")]
+RecipeFields = Annotated[
+    dict[str, bool | int | float | str],
+    Field(
+        max_length=200,
+        description="flat object of recipe fields; {} is the default recipe",
+        json_schema_extra={"x-schema": "recipe"},
+    ),
+]
+JobId = Annotated[str, Field(min_length=36, max_length=36, description="job_id of the ticket")]
+Fence = Annotated[int, Field(ge=0, description="fence of the ticket")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hexadecimal characters")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Who calls, when, and what the call may reach. Built by a doorway for each call."""
+
+    store: Store
+    artifacts: ArtifactFolder
+    corpus: Callable[[str], tuple[str, Manifest]]
+    clock: Callable[[], datetime]
+    principal: str = "local"
+    scopes: frozenset[str] = frozenset({"admin"})
+    glossary: Mapping[str, str]
+
+    @property
+    def now(self) -> datetime:
+        """The present moment, aware UTC."""
+        return self.clock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRef:
+    """One queued job."""
+
+    id: str
+    name: str
+    recipe_digest: str
+    seed: int
+    rung: int
+    total_steps: int
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the race decided about a run, and the numbers it rests on. `state` is the job's state afterwards."""
+
+    action: str
+    rung: int
+    reason: str
+    numbers: dict[str, float]
+    state: str
+
+
+class PrunerJudge:
+    """Answers the store's questions with the race's pruner: the decision is pure, the transaction is the store's."""
+
+    def survives(self, facts: Any) -> Verdict:
+        """Whether a run goes on."""
+        pruner_facts: RunFacts = facts
+        verdict: Verdict = pruners[facts.pruner].survives(pruner_facts)
+        return verdict
+
+    def promotions(self, facts: Any) -> list[Promotion]:
+        """Which recipes of a rung move up."""
+        rung_facts: RungFacts = facts
+        promoted: list[Promotion] = pruners[facts.pruner].promotions(rung_facts)
+        return promoted
+
+    def steps(self, recipe_canonical: str, budget_bytes: int) -> int:
+        """Optimizer steps that a recipe makes of a budget."""
+        return recipe_from(json.loads(recipe_canonical)).steps(budget_bytes)
+
+
+judge: Judge = PrunerJudge()
+
+
+def race_for(context: Context, name: str, plan: Plan) -> RaceView:
+    """The race of that name; where there is none it is created from the plan's settings and the defaults."""
+    try:
+        with context.store.reading() as session:
+            found = races.find(session, name)
+    except Refusal:
+        digest, manifest = context.corpus("stdlib")
+        spec = spec_from(name, plan, digest, manifest.name, manifest.heldout)
+        with context.store.transaction() as session:
+            return races.create(session, spec, context.now)
+    if plan.budget_bytes not in (None, found.budget_bytes) or (plan.seeds and tuple(plan.seeds) != found.seeds):
+        raise races.RaceExists(f"Race {name} has a budget of {found.budget_bytes} bytes and seeds {found.seeds}.")
+    return found
+
+
+def spec_from(name: str, plan: Plan, corpus: str, corpus_name: str, heldout: str) -> RaceSpec:
+    """The settings of a new race."""
+    return RaceSpec(
+        name=name,
+        corpus=corpus,
+        corpus_name=corpus_name,
+        heldout=heldout,
+        budget_bytes=plan.budget_bytes or DEFAULT_BUDGET_BYTES,
+        seeds=tuple(plan.seeds or DEFAULT_SEEDS),
+        quorum=plan.quorum,
+    )
+
+
+def submit(context: Context, race: RaceView, recipes: Sequence[Recipe], priority: int) -> list[JobRef]:
+    """Queue every recipe at the first rung, all or none; what is queued already is returned as it stands."""
+    with context.store.transaction() as session:
+        stored = [
+            job
+            for recipe in recipes
+            for job in queue.submit(
+                session,
+                race,
+                queue.RecipeText(digest=recipe.digest, name=label(recipe, recipe_from({})), canonical=recipe.canonical),
+                first_rung_steps(recipe, race.budget_bytes, race.rungs),
+                priority=priority,
+                created_by=context.principal,
+                now=context.now,
+            )
+        ]
+    return [
+        JobRef(id=job.id, name=job.name, recipe_digest=job.recipe_digest, seed=job.seed, rung=job.rung,
+               total_steps=job.total_steps, state=job.state)
+        for job in stored
+    ]
+
+
+def preview(context: Context, name: str, plan: Plan, recipes: Sequence[Recipe]) -> tuple[list[int], list[JobRef]]:
+    """What `submit` would queue, storing nothing: jobs without an id."""
+    try:
+        with context.store.reading() as session:
+            race: RaceView | RaceSpec = races.find(session, name)
+    except Refusal:
+        race = spec_from(name, plan, corpus="", corpus_name="stdlib", heldout="public")
+    jobs = [
+        JobRef(id="", name=label(recipe, recipe_from({})), recipe_digest=recipe.digest, seed=seed, rung=0,
+               total_steps=first_rung_steps(recipe, race.budget_bytes, race.rungs), state="planned")
+        for recipe in recipes
+        for seed in race.seeds
+    ]
+    return list(race.seeds), jobs
+
+
+def first_rung_steps(recipe: Recipe, budget_bytes: int, rungs: Sequence[tuple[int, int]]) -> int:
+    """Optimizer steps of a recipe at the first rung of a race."""
+    numerator, denominator = rungs[0]
+    return recipe.steps(budget_bytes * numerator // denominator)
+
+
+def decision_of(decided: Decided, state: str) -> Decision:
+    """The store's decision as an agent sees it."""
+    return Decision(action=decided.action, rung=decided.rung, reason=decided.reason, numbers=dict(decided.numbers),
+                    state=state)

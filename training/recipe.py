@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -69,7 +69,7 @@ class Recipe:
 
     def as_json(self) -> dict[str, Scalar]:
         """The complete flat form, keys in alphabetical order."""
-        core = {key: value for key, value in asdict(self).items() if key != "options"}
+        core = {name: getattr(self, name) for name in core_fields()}
         return dict(sorted({**core, **self.options}.items()))
 
     @property
@@ -98,7 +98,7 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
     Raises UnknownName (field or plug-in), InvalidValue (type or range), ImpossibleCombination.
     """
     core = {key: value for key, value in given.items() if "." not in key}
-    checked = {name: check(name, spec, core[name]) for name, spec in core_fields().items() if name in core}
+    checked: dict[str, Any] = {name: check(name, spec, core[name]) for name, spec in core_fields().items() if name in core}
     for name in core:
         if name not in core_fields():
             raise unknown("recipe field", name, field_names())

@@ -1,0 +1,36 @@
+# make race | test | check | serve; each makes .venv when it is missing.
+PYTHON ?= python3
+BUDGET ?= 3m
+BIN = .venv/bin
+
+.PHONY: race test check lint serve clean
+
+.venv/engine: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[engine]'
+	touch $@
+
+.venv/test: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch .venv/engine $@
+
+race: .venv/engine  ## a whole race on this machine
+	$(BIN)/igla race --budget $(BUDGET)
+
+test: .venv/test  ## every test
+	$(BIN)/python -m pytest -q
+
+lint: .venv/test  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## what a commit must pass
+
+serve: .venv/engine  ## the server on this machine
+	$(BIN)/igla serve
+
+clean:
+	rm -rf .venv *.egg-info

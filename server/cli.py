@@ -1,0 +1,198 @@
+"""Command line of igla: the race, the server, and every tool as a subcommand.
+
+Only what a command needs is imported when it runs: `igla serve` must be ready in under three seconds.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from errors import InvalidValue, Refusal
+from server.manual import race_manual
+from server.settings import Settings
+from server.tool_commands import add_tools
+
+app = typer.Typer(name="igla", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", help="""
+igla: the race server for agent-run training. It trains, measures and ranks; nobody has to be believed.
+
+[bold]igla race[/bold] runs a whole race here. [bold]igla serve[/bold] lets agents play over MCP and HTTP. Every tool is
+a command too: see the panel below; --json prints the same object as the other doorways.
+""")  # fmt: skip
+token = typer.Typer(no_args_is_help=True, help="Make, list and revoke bearer tokens.")
+app.add_typer(token, name="token")
+
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
+
+
+def settings_with(**given: Any) -> Settings:
+    """The environment's settings, with what the command line gave."""
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+@app.command(help=race_manual())
+def race(
+    name: Annotated[str, typer.Option(help="Name of the race; one that was cut short goes on.")] = "",
+    budget: Annotated[str, typer.Option(help="Time for the whole race (3m) or text of a top-rung run (4MB).")] = "3m",
+    grid: Annotated[str, typer.Option(help="JSON: field to list of values; every combination is a recipe.")] = "",
+    recipes: Annotated[str, typer.Option(help="JSON: list of recipes, beside the grid or instead of it.")] = "",
+    seeds: Annotated[str, typer.Option(help="Seeds of the race, separated by commas.")] = "",
+    engines: Annotated[int | None, typer.Option(help="Engine processes; default: one a core.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Where the HTML report goes; default: in the data folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the board as JSON; the rest goes to stderr.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Run a whole race on this machine (the manual is made from the plug-ins)."""
+    from server.race_command import race_command
+    from training.grids import DEFAULT_RECIPES
+    from training.plan import Plan
+
+    chosen = settings_with(engines=engines, data=data)
+    name = name or f"race-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    numbers = [int(one) for one in seeds.split(",") if one.strip()] or None
+    plan = Plan(
+        grid=from_json(grid, "grid", {}),
+        recipes=from_json(recipes, "recipes", [] if grid else DEFAULT_RECIPES),
+        seeds=numbers,
+    )
+    race_command(chosen, name, plan, budget, report or chosen.data / f"{name}.html", as_json=as_json)
+
+
+@app.command()
+def status(
+    race: Annotated[str | None, typer.Argument(help="A race; leave out for all.")] = None, data: DataOption = None
+) -> None:
+    """Show races, or the jobs of one race."""
+    from server.runtime import open_runtime
+    from server.status import show_jobs, show_races
+
+    runtime = open_runtime(settings_with(data=data))
+    Console().print(show_jobs(runtime, race) if race else show_races(runtime))
+
+
+@app.command()
+def report(
+    race: Annotated[str, typer.Argument(help="The race.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default: RACE.html here.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Write one self-contained HTML file: leaderboard, curves, what was stopped and why."""
+    from server.report import write_report
+    from server.runtime import open_runtime
+
+    file = output or Path(f"{race}.html")
+    write_report(open_runtime(settings_with(data=data)), race, file)
+    typer.echo(str(file.resolve()))
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; others than loopback need a token.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    engines: Annotated[int | None, typer.Option(help="Engine processes; default: one a core.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Serve MCP at /mcp and HTTP at /api/<tool>, with engine processes beside the web process."""
+    from server.serve import serve_all
+
+    serve_all(settings_with(host=host, port=port, engines=engines, data=data))
+
+
+@app.command(rich_help_panel="Processes")
+def engine(
+    name: Annotated[str, typer.Option(help="Name of this engine; a new one of the same name takes over its work.")],
+    data: DataOption = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="End when standard input closes.")] = False,
+) -> None:
+    """Train chunks for a server that uses the same database and artifacts."""
+    from server.engine_main import run_engine
+
+    run_engine(settings_with(data=data), name, with_parent=with_parent)
+
+
+@app.command(rich_help_panel="Processes")
+def mcp(data: DataOption = None) -> None:
+    """Serve one MCP client on standard input and output, with engine processes beside it."""
+    from server.serve import serve_stdio_client
+
+    serve_stdio_client(settings_with(data=data))
+
+
+@token.command("create")
+def token_create(
+    name: Annotated[str, typer.Argument(help="Whose token it is.")],
+    scope: Annotated[list[str], typer.Option(help="read, submit, work, measure, referee, admin; repeat for more.")],
+    days: Annotated[int | None, typer.Option(help="Days until it expires; default: never.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Make a token and print it once; only its hash is stored."""
+    from db import tokens
+    from server.runtime import open_runtime
+
+    now = datetime.now(UTC)
+    with open_runtime(settings_with(data=data)).store.transaction() as session:
+        expires = now + timedelta(days=days) if days is not None else None
+        secret, _ = tokens.create(session, name, frozenset(scope), now, expires)
+    typer.echo(secret)
+
+
+@token.command("list")
+def token_list(data: DataOption = None) -> None:
+    """List tokens by name and prefix."""
+    from db import tokens
+    from server.runtime import open_runtime
+
+    with open_runtime(settings_with(data=data)).store.reading() as session:
+        found = tokens.listing(session)
+    table = Table("name", "prefix", "scopes", "created", "expires", "revoked")
+    for one in found:
+        moments = [f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (one.created_at, one.expires_at, one.revoked_at)]
+        table.add_row(one.name, one.prefix, " ".join(sorted(one.scopes)), *moments)
+    Console().print(table)
+
+
+@token.command("revoke")
+def token_revoke(
+    which: Annotated[str, typer.Argument(help="Name or prefix of the token.")], data: DataOption = None
+) -> None:
+    """Revoke a token; servers refuse it within five seconds."""
+    from db import tokens
+    from server.runtime import open_runtime
+
+    with open_runtime(settings_with(data=data)).store.transaction() as session:
+        tokens.revoke(session, which, datetime.now(UTC))
+    typer.echo(f"revoked {which}")
+
+
+add_tools(app)
+
+
+def from_json(text: str, name: str, default: Any) -> Any:
+    """A JSON option of the same kind as its default."""
+    if not text:
+        return default
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise InvalidValue(f"--{name} is not JSON.") from None
+    if not isinstance(value, type(default)):
+        raise InvalidValue(f"--{name} must be a JSON {'object' if isinstance(default, dict) else 'list'}.")
+    return value
+
+
+def main() -> None:
+    """Entry point: a refusal is one line on standard error and exit code 2."""
+    try:
+        app()
+    except Refusal as refusal:
+        Console(stderr=True).print(f"[red]{refusal.code}[/red]: {refusal.message} {refusal.next_step}", highlight=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""The engine process: takes chunk requests from the store, trains and measures them, stores the samples.
+
+It holds no state that matters: killed at any line, the next engine goes on from the last stored checkpoint and
+computes the same bits. Started by `igla serve`, `igla race` or alone by `igla engine`; it ends when its parent does.
+"""
+
+import json
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import structlog
+
+from db import artifacts, chunks, queue, samples, workers
+from db.chunks import RequestView
+from db.samples import Batch, SampleIn, Written
+from errors import Refusal
+from server.keys import signing_key
+from server.runtime import Runtime, utc_now
+from tools import LEASE_SECONDS, Decision, decision_of, judge
+from tools.run_chunk import Ran
+from tools.write_bpb import Sample
+from training.corpus import Corpus
+from training.engine import Chunk, EnvironmentChanged, Residents, run_chunk
+from training.receipts import Claims, sign
+from training.recipe import recipe_from
+
+log = structlog.get_logger()
+
+REQUEST_LEASE = 20.0
+"""Seconds that a chunk request stays with an engine that has gone silent; renewed four times as often."""
+
+IDLE_PAUSE = 0.05
+"""Seconds between two looks for work."""
+
+
+class Abandoned(Exception):
+    """Another worker has the job: what was computed is dropped."""
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """One engine: a name, the runs it keeps resident and the corpora it has opened."""
+
+    name: str
+    runtime: Runtime
+    residents: Residents
+    corpora: dict[str, Corpus] = field(default_factory=dict)
+
+    def serve(self, stop: threading.Event) -> None:
+        """Work until told to stop."""
+        seen = 0.0
+        while not stop.is_set():
+            if time.monotonic() - seen > REQUEST_LEASE / 4:
+                seen = self.sign_of_life()
+            with self.runtime.store.transaction() as session:
+                request = chunks.lease(session, self.name, utc_now(), REQUEST_LEASE)
+            if request is None:
+                stop.wait(IDLE_PAUSE)
+            else:
+                self.work(request)
+
+    def sign_of_life(self) -> float:
+        """Tell the store that this engine lives; gives the moment on the monotonic clock."""
+        with self.runtime.store.transaction() as session:
+            workers.seen(session, self.name, "engine", utc_now(), f"pid {os.getpid()}")
+        return time.monotonic()
+
+    def work(self, request: RequestView) -> None:
+        """Train one requested chunk and store it, or store why it could not be."""
+        try:
+            with Renewal(self, request) as renewal:
+                ticket = self.ticket(request)
+                chunk = self.train(ticket, request, renewal)
+                self.store(ticket, request, chunk)
+        except Refusal as refusal:
+            log.warning("chunk_refused", job=request.job_id, code=refusal.code, message=refusal.message)
+            self.refuse(request, refusal)
+        except Abandoned:
+            log.warning("chunk_abandoned", job=request.job_id)
+
+    def ticket(self, request: RequestView) -> queue.Ticket:
+        """What the job looks like now, for the holder of its fence."""
+        with self.runtime.store.reading() as session:
+            return queue.ticket(session, request.job_id, request.job_fence, utc_now())
+
+    def train(self, ticket: queue.Ticket, request: RequestView, renewal: "Renewal") -> Chunk:
+        """Train from the stored checkpoint. In another environment the run starts over as a new attempt."""
+        try:
+            return self.chunk(ticket, request, renewal)
+        except EnvironmentChanged as change:
+            log.warning("run_starts_over", job=ticket.job_id, reason=change.message)
+            with self.runtime.store.transaction() as session:
+                queue.restart(session, ticket.job_id, ticket.fence, None, utc_now())
+            return self.chunk(self.ticket(request), request, renewal)
+
+    def chunk(self, ticket: queue.Ticket, request: RequestView, renewal: "Renewal") -> Chunk:
+        if ticket.corpus not in self.corpora:
+            self.corpora[ticket.corpus] = Corpus.load(ticket.corpus, self.runtime.artifacts)
+        return run_chunk(
+            recipe=recipe_from(json.loads(ticket.recipe)),
+            seed=ticket.seed,
+            total_steps=ticket.total_steps,
+            steps=request.steps or ticket.steps,
+            corpus=self.corpora[ticket.corpus],
+            store=self.runtime.artifacts,
+            checkpoint=ticket.checkpoint,
+            residents=self.residents,
+            on_step=renewal.check,
+        )
+
+    def store(self, ticket: queue.Ticket, request: RequestView, chunk: Chunk) -> None:
+        """Store the sample with its checkpoint and the answer, in one transaction."""
+        now = utc_now()
+        with self.runtime.store.transaction() as session:
+            if chunk.divergence or chunk.score is None:
+                decision = self.diverged(session, ticket, chunk)
+                lease = now
+                measured: list[Sample] = []
+                receipt = None
+            else:
+                written = self.write(session, ticket, chunk)
+                decision, lease = decision_of(written.decision, written.state), written.lease_expires_at
+                measured = [sample_of(chunk)]
+                receipt = receipt_of(self.runtime, ticket, chunk)
+            answer = Ran(
+                job_id=ticket.job_id,
+                samples=measured,
+                provenance="measured",
+                receipt=receipt,
+                effective_recipe=dict(chunk.effective_recipe),
+                effective_digest=chunk.effective_digest,
+                environment=chunk.environment,
+                checkpoint=chunk.checkpoint,
+                decision=decision,
+                bytes_per_second=chunk.bytes_per_second,
+                lease_expires_at=lease,
+            )
+            chunks.finish(session, request.id, request.fence, jsonable(answer), now)
+
+    def write(self, session: Any, ticket: queue.Ticket, chunk: Chunk) -> Written:
+        """The sample as the store takes it."""
+        assert chunk.score is not None
+        assert chunk.checkpoint is not None
+        size = self.runtime.artifacts.path(chunk.checkpoint).stat().st_size
+        artifacts.record(session, chunk.checkpoint, "checkpoint", size, utc_now())
+        one = sample_of(chunk)
+        batch = Batch(
+            job_id=ticket.job_id,
+            fence=ticket.fence,
+            samples=(SampleIn(step=one.step, bpb=one.bpb, nll_sum=one.nll_sum, byte_count=one.byte_count),),
+            effective_digest=chunk.effective_digest,
+            provenance="measured",
+            checkpoint=chunk.checkpoint,
+            environment=chunk.environment,
+            receipt=json.dumps(receipt_of(self.runtime, ticket, chunk), sort_keys=True),
+            lease_seconds=LEASE_SECONDS,
+        )
+        return samples.write(session, batch, judge, utc_now())
+
+    def diverged(self, session: Any, ticket: queue.Ticket, chunk: Chunk) -> Decision:
+        """Divergence is a result: the job ends as errored, with its reason."""
+        reason = f"diverged: {chunk.divergence}"
+        job = queue.fail(session, ticket.job_id, ticket.fence, utc_now(), reason)
+        return Decision(
+            action="error", rung=job.rung, reason=reason, numbers={"step": float(chunk.step)}, state=job.state
+        )
+
+    def refuse(self, request: RequestView, refusal: Refusal) -> None:
+        """Store a refusal as the request's answer."""
+        with self.runtime.store.transaction() as session:
+            chunks.fail(session, request.id, request.fence, refusal.code, refusal.message, utc_now())
+
+
+class Renewal:
+    """Renews the request's and the job's lease in the background while the engine trains."""
+
+    def __init__(self, engine: Engine, request: RequestView) -> None:
+        self.engine = engine
+        self.request = request
+        self.done = threading.Event()
+        self.lost = False
+        self.thread = threading.Thread(target=self.renew, daemon=True)
+
+    def __enter__(self) -> "Renewal":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.done.set()
+        self.thread.join()
+
+    def renew(self) -> None:
+        while not self.done.wait(REQUEST_LEASE / 4):
+            try:
+                with self.engine.runtime.store.transaction() as session:
+                    chunks.renew(
+                        session, self.request.id, self.request.fence, utc_now(), REQUEST_LEASE,
+                        job_lease_seconds=LEASE_SECONDS,
+                    )
+                self.engine.sign_of_life()
+            except Refusal:
+                self.lost = True
+                return
+
+    def check(self, *_: object) -> None:
+        """Called after every optimizer step: stop early when the job is no longer ours."""
+        if self.lost:
+            raise Abandoned
+
+
+def sample_of(chunk: Chunk) -> Sample:
+    """The chunk's sample."""
+    assert chunk.score is not None
+    return Sample(
+        step=chunk.step, bpb=chunk.score.bpb, nll_sum=chunk.score.nll_sum, byte_count=chunk.score.byte_count
+    )
+
+
+def receipt_of(runtime: Runtime, ticket: queue.Ticket, chunk: Chunk) -> dict[str, Any]:
+    """The signed statement of what was measured on what."""
+    assert chunk.score is not None
+    assert chunk.checkpoint is not None
+    claims = Claims(
+        job=ticket.job_id,
+        fence=ticket.fence,
+        step=chunk.step,
+        nll_sum=chunk.score.nll_sum,
+        byte_count=chunk.score.byte_count,
+        corpus=ticket.corpus,
+        split="validation",
+        recipe=chunk.effective_digest,
+        checkpoint=chunk.checkpoint,
+        environment=chunk.environment,
+        scorer=chunk.score.version,
+    )
+    return sign(claims, signing_key(runtime.settings.data))
+
+
+def jsonable(answer: Ran) -> dict[str, Any]:
+    """The answer as stored: the tool's own JSON."""
+    return json.loads(json.dumps(asdict(answer), default=lambda moment: moment.isoformat()))  # type: ignore[no-any-return]

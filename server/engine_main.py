@@ -1,0 +1,32 @@
+"""Start of an engine process. Imports torch, so only engine processes import this."""
+
+import os
+import signal
+import sys
+import threading
+
+from db import workers
+from server.runtime import open_runtime, utc_now
+from server.settings import Settings
+
+
+def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
+    """Serve chunk requests until SIGTERM or SIGINT; with a parent, until standard input closes too."""
+    if with_parent:
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    runtime = open_runtime(settings)
+    with runtime.store.transaction() as session:
+        workers.seen(session, name, "engine", utc_now(), f"pid {os.getpid()}, starting")
+    from server.engine import Engine  # torch comes in here: seconds after the first sign of life
+    from training.engine import Residents
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Engine(name=name, runtime=runtime, residents=Residents()).serve(stop)
+
+
+def end_with_parent() -> None:
+    """End this process when standard input closes, which it does when the parent dies, however it dies."""
+    sys.stdin.buffer.read()
+    os._exit(0)

@@ -1,0 +1,46 @@
+"""The manual of `igla race`, with every recipe field and plug-in, made from the folders without importing them."""
+
+from training.recipe import CHOICES, NONE, core_fields
+
+HEAD = """Run a whole race on this machine: plan, train, measure, promote, rank.
+
+Every recipe starts with all seeds at T/9 of the budget, each run a complete schedule of its own. The best third moves to T/3,
+the best of those to T. Numbers are bits per byte on held-out text, measured by igla's scorer after every chunk; lower is better.
+A run that falls far behind is stopped, and every decision is shown with its numbers. A race that was cut short goes on when it
+is started again under its name.
+
+[bold]Examples[/bold]
+
+igla race
+
+igla race --budget 15m
+
+igla race --budget 2MB --grid '{"optimizer": ["adamw", "muon"], "ngram": [0, 3]}'
+
+igla race --recipes '[{}, {"width": 192, "batch": 16}]' --seeds 1,2
+"""
+
+
+def race_manual() -> str:
+    """Text of `igla race --help`."""
+    core = core_fields()
+    fields = [f"{name}: {spec['help']}; {limits(spec)}" for name, spec in core.items() if name not in CHOICES]
+    blocks = [HEAD, "[bold]Recipe fields[/bold]", *fields]
+    for kind, folder in CHOICES.items():
+        names = [plug_in(name, dict(about)) for name, about in folder.abouts.items()]
+        extra = [f"{NONE}: no memory"] if kind == "rule" else []
+        blocks += [f"[bold]{kind}[/bold] (default {core[kind]['default']}): {core[kind]['help']}", *names, *extra]
+    return "\n\n".join(blocks)
+
+
+def plug_in(name: str, about: dict[str, object]) -> str:
+    """One line: a plug-in, what it is, and its options."""
+    fields = about.get("fields", {})
+    assert isinstance(fields, dict)
+    options = ", ".join(f"{name}.{key}={spec['default']}" for key, spec in fields.items())
+    return f"{name}: {about.get('help', '')}" + (f" ({options})" if options else "")
+
+
+def limits(spec: dict[str, object]) -> str:
+    """`default 128, 16 to 2048`."""
+    return f"default {spec['default']}, {spec['min']} to {spec['max']}" if "min" in spec else f"default {spec['default']}"

@@ -1,0 +1,166 @@
+"""`igla race`: what the command line adds to a race: budget from time, screen, baseline, report."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from db.races import RaceSpec
+from server.board import board_table, rung_name
+from server.budget import Course, Speed, bytes_for, parse
+from server.curves import amount
+from server.race import Progress, Result, run_race
+from server.report import write_report
+from server.runtime import Runtime, open_runtime
+from server.settings import Settings
+from server.supervisor import Engines
+from tools import DEFAULT_SEEDS
+from training.baseline import witten_bell
+from training.corpus import Corpus
+from training.plan import Plan, recipes_of
+from training.recipe import Recipe
+
+CALIBRATION_SECONDS = 0.4
+"""Seconds that each recipe is timed for before a budget given as a time is turned into bytes."""
+
+
+@dataclass(kw_only=True)
+class Baseline:
+    """The order-2 Witten-Bell model, fitted and scored in a thread of its own while the race runs."""
+
+    corpus: Corpus
+    bpb: float | None = None
+
+    def start(self) -> threading.Thread:
+        """Begin fitting."""
+        thread = threading.Thread(target=self.fit, daemon=True)
+        thread.start()
+        return thread
+
+    def fit(self) -> None:
+        self.bpb = witten_bell(self.corpus.split("train"), self.corpus.split("validation")).bpb
+
+
+def race_command(settings: Settings, name: str, plan: Plan, budget: str, report: Path, *, as_json: bool) -> None:
+    """Run a race to its end and print the board."""
+    console = Console(stderr=as_json)
+    runtime = open_runtime(settings)
+    began = time.monotonic()
+    console.print(f"[bold]race {name}[/bold]: building the corpus of this Python's standard library")
+    digest, manifest = runtime.corpus("stdlib")
+    corpus = Corpus.load(digest, runtime.artifacts)
+    recipes = recipes_of(plan)
+    plan = replace(plan, budget_bytes=budget_bytes(console, runtime, plan, recipes, corpus, budget, began))
+    console.print(
+        f"{len(recipes)} recipes x {len(plan.seeds or DEFAULT_SEEDS)} seeds; T = {amount(plan.budget_bytes or 0)}; corpus "
+        f"{digest[:12]}: {amount(manifest.splits['train'].byte_count)} to train on, "
+        f"{amount(manifest.splits['validation'].byte_count)} to validate on"
+    )
+    baseline = Baseline(corpus=corpus)
+    fitting = baseline.start()
+    with (settings.data / "engine.log").open("ab") as output, Engines(settings, settings.engine_count, output):
+        result = watch(console, runtime, name, plan, settings.engine_count)
+    fitting.join()
+    write_report(runtime, name, report, baseline.bpb)
+    tell(console, settings, result, baseline.bpb, report, time.monotonic() - began)
+    if as_json:
+        print(json.dumps({"race": name, "rows": result.rows, "baseline": baseline.bpb}))  # noqa: T201
+
+
+def budget_bytes(
+    console: Console, runtime: Runtime, plan: Plan, recipes: list[Recipe], corpus: Corpus, budget: str, began: float
+) -> int:
+    """The top rung's budget in bytes; a time is measured out on this machine first."""
+    kind, amount_ = parse(budget)
+    if kind == "bytes":
+        return int(amount_)
+    console.print(f"timing {len(recipes)} recipes to make {budget} of them")
+    speed = calibrate(runtime, recipes, corpus)
+    shape = RaceSpec(name="shape", corpus="", corpus_name="", budget_bytes=1, seeds=tuple(plan.seeds or DEFAULT_SEEDS))
+    course = Course(
+        recipes=len(recipes), seeds=len(shape.seeds), eta=shape.eta, rungs=shape.rungs, chunks=shape.chunks
+    )
+    left = amount_ - (time.monotonic() - began)
+    size = corpus.manifest.splits["validation"].byte_count
+    return bytes_for(left, course, speed, runtime.settings.engine_count, size)
+
+
+def calibrate(runtime: Runtime, recipes: list[Recipe], corpus: Corpus) -> Speed:
+    """Time the recipes in as many processes at once as will train."""
+    command = [sys.executable, "-m", "training.calibrate", str(runtime.settings.artifact_folder), corpus.digest]
+    wanted = json.dumps([recipe.as_json() for recipe in recipes])
+    running = [
+        subprocess.Popen(
+            [*command, str(CALIBRATION_SECONDS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(runtime.settings.engine_count)
+    ]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write(wanted)
+        process.stdin.close()
+    measured = [json.loads(process.stdout.read()) for process in running if process.stdout]
+    for process in running:
+        process.wait()
+    return Speed(**{key: mean(one[key] for one in measured) for key in ("train", "score", "chunk_overhead")})
+
+
+def watch(console: Console, runtime: Runtime, name: str, plan: Plan, workers: int) -> Result:
+    """Run the race with its progress on the screen."""
+    progress = Progress()
+    with Live(console=console, refresh_per_second=4, get_renderable=lambda: screen(progress), transient=True):
+        return asyncio.run(run_race(runtime, name, plan, workers, progress, lambda: None))
+
+
+def screen(progress: Progress) -> Group:
+    """Bars of the runs in training and a line of counts."""
+    bars = Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[bpb]}"))
+    for lane in list(progress.lanes.values()):
+        value = f"{lane.bpb:.4f} bpb" if lane.bpb is not None else ""
+        described = f"rung {lane.rung + 1}  seed {lane.seed}  {lane.name}"
+        bars.add_task(described, total=lane.total_steps, completed=lane.step, bpb=value)
+    counts = "  ".join(f"{count} {state}" for state, count in sorted(progress.counts.items()))
+    return Group(bars, Text(f"jobs: {counts}   {amount(progress.bytes_per_second)}/s a run"))
+
+
+def tell(
+    console: Console, settings: Settings, result: Result, baseline: float | None, report: Path, seconds: float
+) -> None:
+    """The final leaderboard, what was decided, and where everything lies."""
+    console.print(board_table(result.race.name, result.rows))
+    console.print(decision_table(result))
+    if result.rows and baseline is not None:
+        winner = result.rows[0]
+        side = "below" if winner["mean"] < baseline else "not below"
+        console.print(
+            f"winner: {winner['name']}: [bold]{winner['mean']:.4f}[/bold] bits per byte over {winner['n']} seeds, {side} "
+            f"the order-2 Witten-Bell model fitted on the whole train split ({baseline:.4f} on the same bytes)",
+            highlight=False,
+        )
+    console.print(f"{seconds:.0f} s; the same race again: igla race --budget {result.race.budget_bytes}B --name NAME")
+    console.print(f"database: {settings.store_url}\nreport:   {report.resolve()}", highlight=False, soft_wrap=True)
+
+
+def decision_table(result: Result) -> Table:
+    """Every decision with its numbers, oldest first."""
+    names: dict[str, Any] = {row["recipe"]: row["name"] for row in result.rows}
+    table = Table("action", "from rung", "recipe", "reason", "numbers", title="decisions")
+    for one in reversed(result.decisions):
+        numbers = ", ".join(f"{key} {value:.5g}" if isinstance(value, float) else f"{key} {value}"
+                            for key, value in one.numbers.items())
+        recipe = Text(names.get(one.recipe_digest or "", (one.recipe_digest or "")[:8]))
+        table.add_row(one.action, rung_name(one.rung, len(result.race.rungs)), recipe, one.reason, numbers)
+    return table

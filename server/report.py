@@ -1,0 +1,95 @@
+"""`igla report`: one self-contained HTML file of a race."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from db import leaderboard, queue, races, samples
+from db.leaderboard import Row
+from db.queue import JobView
+from db.races import RaceView
+from db.samples import DecisionView, SampleView
+from server.curves import Line, svg
+from server.runtime import Runtime
+
+MOST_JOBS = 2000
+"""Jobs that a report lists; a larger race is cut to the newest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that a report shows."""
+
+    race: RaceView
+    rows: Sequence[Row]
+    jobs: Sequence[JobView]
+    curves: Mapping[str, Sequence[SampleView]]
+    decisions: Sequence[DecisionView]
+    counts: Mapping[str, int]
+    step_bytes: Mapping[str, int]
+    baseline: float | None = None
+
+
+def gather(runtime: Runtime, name: str, baseline: float | None = None) -> Facts:
+    """Read a race from the store."""
+    with runtime.store.reading() as session:
+        race = races.find(session, name)
+        jobs = queue.jobs(session, race.id, limit=MOST_JOBS)
+        return Facts(
+            race=race,
+            rows=leaderboard.rows(session, race, limit=200).rows,
+            jobs=jobs,
+            curves={job.id: samples.curve(session, job.id) for job in jobs if job.step},
+            decisions=samples.decisions(session, race_id=race.id, limit=1000),
+            counts=queue.counts(session, race.id),
+            step_bytes=step_bytes(jobs, race),
+            baseline=baseline,
+        )
+
+
+def step_bytes(jobs: Sequence[JobView], race: RaceView) -> dict[str, int]:
+    """Bytes of text that a step of each job trains on, from its rung's share of the budget."""
+    shares = [race.budget_bytes * numerator // denominator for numerator, denominator in race.rungs]
+    return {job.id: max(1, shares[job.rung] // job.total_steps) for job in jobs}
+
+
+def render(facts: Facts) -> str:
+    """The report's HTML. Every text from outside is escaped."""
+    places = {row.recipe: row.rank for row in facts.rows}
+    names = {job.recipe_digest: job.name for job in facts.jobs}
+    lines = [
+        Line(
+            name=f"{job.name}, seed {job.seed}, rung {job.rung + 1}",
+            points=[(one.step * facts.step_bytes[job.id], one.bpb) for one in facts.curves[job.id]],
+            place=places.get(job.recipe_digest, 0),
+            stopped=job.state in ("pruned", "errored"),
+        )
+        for job in facts.jobs
+        if job.id in facts.curves
+    ]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    last = len(facts.race.rungs) - 1
+    return environment.get_template("report.html").render(
+        race=facts.race,
+        rows=facts.rows,
+        jobs=facts.jobs,
+        counts=facts.counts,
+        baseline=facts.baseline,
+        chart=Markup(svg(lines, facts.baseline)),  # noqa: S704  curves.py escapes every text
+        decisions=[{**asdict(one), "name": names.get(one.recipe_digest or "", "")} for one in reversed(facts.decisions)],
+        left=[(row.name, row.rung, row.mean) for row in facts.rows if row.rung < last],
+    )
+
+
+def write_report(runtime: Runtime, name: str, file: Path, baseline: float | None = None) -> Any:
+    """Write the report of a race to a file, whole or not at all."""
+    text = render(gather(runtime, name, baseline))
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)

@@ -1,0 +1,56 @@
+"""Serving: the web process with its engines, or one MCP client on standard input and output."""
+
+import asyncio
+import sys
+
+import structlog
+import uvicorn
+
+from db import tokens
+from errors import Refusal
+from server.app import create_app
+from server.mcp import mcp_server, serve_stdio
+from server.runtime import Runtime, open_runtime
+from server.settings import Settings
+from server.supervisor import Engines
+from server.toolbox import toolbox
+
+
+class OpenToTheWorld(Refusal):
+    """Set IGLA_ADMIN_TOKEN or make a token with `igla token create`, then start again."""
+
+    code = "token_needed"
+    status = 403
+
+
+def serve_all(settings: Settings) -> None:
+    """Run the web process until a signal; engines run beside it and end with it."""
+    log_to_stderr()
+    runtime = open_runtime(settings)
+    refuse_open_bind(runtime)
+    with Engines(settings, settings.engine_count):
+        uvicorn.run(create_app(runtime), host=settings.host, port=settings.port, http="h11", log_level="warning")
+
+
+def serve_stdio_client(settings: Settings) -> None:
+    """Serve one MCP client on standard streams. Everything else this process says goes to standard error."""
+    log_to_stderr()
+    runtime = open_runtime(settings)
+    server = mcp_server(toolbox(), lambda request: runtime.context())
+    with Engines(settings, settings.engine_count, output=sys.stderr.buffer):
+        asyncio.run(serve_stdio(server))
+
+
+def refuse_open_bind(runtime: Runtime) -> None:
+    """An address that others can reach needs a token: none is ever made by itself."""
+    settings = runtime.settings
+    if settings.is_loopback or settings.admin_token is not None:
+        return
+    with runtime.store.reading() as session:
+        if not tokens.any_exists(session):
+            raise OpenToTheWorld(f"{settings.host} can be reached from outside and there is no token.")
+
+
+def log_to_stderr() -> None:
+    """Log lines go to standard error: standard output belongs to results and, with stdio, to the protocol."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

@@ -1,0 +1,52 @@
+"""Settings: the environment, read once. Every name begins with `IGLA_`; platforms' `DATABASE_URL` and `PORT` count too."""
+
+import os
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Command-line options of the same name win."""
+
+    model_config = SettingsConfigDict(env_prefix="IGLA_", frozen=True, populate_by_name=True, extra="ignore")
+
+    data: Path = Field(Path("igla-data"), description="folder of the database, artifacts and keys")
+    database_url: str = Field(
+        "", validation_alias=AliasChoices("IGLA_DATABASE_URL", "DATABASE_URL"), description="empty: SQLite in `data`"
+    )
+    host: str = Field("127.0.0.1", description="address to listen on; any but loopback needs a token")
+    port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("IGLA_PORT", "PORT"))
+    admin_token: SecretStr | None = Field(None, description="a token with every scope, beside those in the database")
+    allowed_hosts: str = Field("", description="more Host names that are answered, separated by commas")
+    engines: int | None = Field(None, ge=0, le=256, description="engine processes; default: one a core")
+
+    @property
+    def store_url(self) -> str:
+        """Where the database is."""
+        return self.database_url or f"sqlite:///{self.data.resolve() / 'igla.db'}"
+
+    @property
+    def artifact_folder(self) -> Path:
+        """Where files named by their SHA-256 lie."""
+        return self.data.resolve() / "artifacts"
+
+    @property
+    def engine_count(self) -> int:
+        """Engine processes to start: each trains on one thread, which on small models beats one process on all cores."""
+        return (os.cpu_count() or 1) if self.engines is None else self.engines
+
+    @property
+    def hosts(self) -> list[str]:
+        """Host names that requests may carry."""
+        extra = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
+        own = [os.environ["RAILWAY_PUBLIC_DOMAIN"]] if "RAILWAY_PUBLIC_DOMAIN" in os.environ else []
+        return [*LOOPBACK[:2], "[::1]", *extra, *own]
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in LOOPBACK

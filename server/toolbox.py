@@ -1,0 +1,120 @@
+"""Toolbox: every tool with its schemas, and the one way to call it. The three doorways are thin shells around `call`."""
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+
+from errors import InvalidValue, Refusal, unknown
+from plugins import About
+from tools import Context, tools
+from training.recipe import json_schema as recipe_schema
+
+
+class UnknownArgument(Refusal):
+    """Leave the argument out or spell it as the tool's schema does; nothing was done."""
+
+    code = "unknown_argument"
+    status = 422
+
+
+class ScopeMissing(Refusal):
+    """Use a token with the named scope; `igla token create` makes one."""
+
+    code = "scope_missing"
+    status = 403
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A tool as the doorways see it."""
+
+    name: str
+    description: str
+    about: About
+    function: Callable[..., Any]
+    arguments: type[BaseModel]
+    result: TypeAdapter[Any]
+
+    @property
+    def input_schema(self) -> dict[str, Any]:
+        """JSON Schema of the arguments: closed, without titles, recipe fields spelt out."""
+        schema = untitled(self.arguments.model_json_schema())
+        for shape in schema["properties"].values():
+            if shape.pop("x-schema", None) == "recipe":
+                shape.pop("additionalProperties", None)
+                shape.update(recipe_schema())
+        return schema
+
+    @property
+    def output_schema(self) -> dict[str, Any]:
+        """JSON Schema of the result."""
+        return untitled(self.result.json_schema(mode="serialization"))
+
+
+def toolbox() -> dict[str, Tool]:
+    """Every tool of the folder, by name, in alphabetical order."""
+    return {name: describe(name, tools.about(name), tools[name]) for name in tools}
+
+
+def describe(name: str, about: About, function: Callable[..., Any]) -> Tool:
+    """Read a tool's contract from its signature and docstring."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters = [one for one in inspect.signature(function).parameters.values() if one.name != "context"]
+    fields: dict[str, Any] = {
+        one.name: (hints[one.name], ... if one.default is inspect.Parameter.empty else one.default)
+        for one in parameters
+    }
+    config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+    return Tool(
+        name=name,
+        description=inspect.cleandoc(function.__doc__ or ""),
+        about=about,
+        function=function,
+        arguments=create_model(f"{name}_arguments", __config__=config, **fields),
+        result=TypeAdapter(hints["return"]),
+    )
+
+
+async def call(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the caller's scope and arguments, run the tool, give its result as a JSON object.
+
+    Raises Refusal for all that the caller can act on; anything else is a defect and rises.
+    """
+    scope = tool.about["scope"]
+    if not context.scopes & {scope, "admin"} and not (scope == "read" and context.scopes):
+        raise ScopeMissing(f"{tool.name} needs the scope {scope}.")
+    checked = check(tool, arguments)
+    given = {name: getattr(checked, name) for name in type(checked).model_fields}
+    if inspect.iscoroutinefunction(tool.function):
+        result = await tool.function(context, **given)
+    else:
+        result = await asyncio.to_thread(tool.function, context, **given)
+    dumped: dict[str, Any] = tool.result.dump_python(result, mode="json")
+    return dumped
+
+
+def check(tool: Tool, arguments: Mapping[str, Any]) -> BaseModel:
+    """The arguments, typed; a refusal names the first that is wrong. JSON's own rules: nothing is converted."""
+    for name in arguments:
+        if name not in tool.arguments.model_fields:
+            raise UnknownArgument(unknown(f"argument of {tool.name}:", name, tool.arguments.model_fields).message)
+    try:
+        return tool.arguments.model_validate_json(json.dumps(arguments))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidValue(f"{where or tool.name}: {first['msg']}.") from None
+
+
+def untitled(schema: Any) -> Any:
+    """The schema without the titles that pydantic adds; a property named `title` stays."""
+    if isinstance(schema, list):
+        return [untitled(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: untitled(value) for key, value in schema.items() if not (key == "title" and isinstance(value, str))}

@@ -1,0 +1,45 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import InvalidValue
+from server.budget import RESERVE, Course, Speed, bytes_for, parse
+
+RUNGS = ((1, 9), (1, 3), (1, 1))
+NINE = Course(recipes=9, seeds=3, eta=3, rungs=RUNGS, chunks=(2, 3, 6))
+
+
+@pytest.mark.parametrize(("text", "meaning"), [("90s", ("seconds", 90)), ("3m", ("seconds", 180)),
+                                               ("1.5 h", ("seconds", 5400)), ("4MB", ("bytes", 4e6)),
+                                               ("2KiB", ("bytes", 2048)), ("12B", ("bytes", 12))])
+def test_a_budget_is_a_time_or_an_amount_of_text(text, meaning):
+    assert parse(text) == meaning
+
+
+@pytest.mark.parametrize("text", ["", "3", "m", "-3m", "0s", "3 parsecs", "3mm"])
+def test_anything_else_is_refused_with_an_example(text):
+    with pytest.raises(InvalidValue, match="such as 3m"):
+        parse(text)
+
+
+def test_nine_recipes_and_three_rungs_train_nine_times_the_top_budget():
+    assert NINE.survivors == [9, 3, 1]
+    assert NINE.trained == pytest.approx(9.0)
+    assert NINE.scorings == 3 * (9 * 2 + 3 * 3 + 6)
+
+
+@given(st.floats(200, 1e5), st.floats(1e4, 1e7), st.floats(1e4, 1e7), st.integers(1, 64))
+def test_the_planned_race_fits_into_its_time(seconds, train, score, engines):
+    speed = Speed(train=train, score=score, chunk_overhead=0.1)
+    try:
+        budget = bytes_for(seconds, NINE, speed, engines, 65536)
+    except InvalidValue:
+        return
+    needed = budget * NINE.trained / train + NINE.scorings * (65536 / score + 0.1)
+    assert needed / engines <= seconds * RESERVE * (1 + 1e-9)
+    assert len(str(budget).rstrip("0")) <= 2
+
+
+def test_a_time_too_short_to_score_is_refused():
+    with pytest.raises(InvalidValue, match="too short"):
+        bytes_for(5, NINE, Speed(train=1e5, score=1e4, chunk_overhead=0.1), 2, 65536)

@@ -1,0 +1,34 @@
+import pytest
+
+from errors import ImpossibleCombination, InvalidValue, Refusal, UnknownName, refusal, shown, unknown
+
+
+def test_a_refusal_carries_code_message_and_the_next_step_from_its_docstring():
+    error = InvalidValue("n must be positive.")
+    assert str(error) == "invalid_value: n must be positive. Send a value of the stated type and range."
+    assert (error.code, error.status) == ("invalid_value", 422)
+
+
+def test_codes_are_unique():
+    codes = [kind.code for kind in (Refusal, *Refusal.__subclasses__())]
+    assert len(codes) == len(set(codes))
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_known_one():
+    assert "Did you mean 'adamw'?" in str(unknown("optimizer", "adamww", ["muon", "adamw"]))
+    assert "Known: adamw, muon." in str(unknown("optimizer", "zzz", ["muon", "adamw"]))
+
+
+def test_what_a_caller_sent_is_quoted_on_one_short_line():
+    quoted = shown("ignore all\nprevious \x1b[31m" + "x" * 500)
+    assert len(quoted) == 80
+    assert quoted.isprintable()
+
+
+@pytest.mark.parametrize("kind", [InvalidValue, UnknownName, ImpossibleCombination])
+def test_a_stored_code_becomes_its_own_refusal_again(kind):
+    assert type(refusal(kind.code, "again")) is kind
+
+
+def test_a_code_that_nobody_knows_stays_readable():
+    assert "from_the_future: what happened" in str(refusal("from_the_future", "what happened"))

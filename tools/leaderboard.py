@@ -1,0 +1,45 @@
+"""Read the board."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from db import leaderboard as board
+from db import races
+from db.leaderboard import Row
+from tools import Context, RaceName
+
+about = {"toolset": "race", "scope": "read", "read_only": True, "destructive": False, "idempotent": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """One page of the board; ask again with `next_cursor` until it is null."""
+
+    race: str
+    corpus: str
+    provenance: str
+    rows: list[Row]
+    next_cursor: str | None
+
+
+def leaderboard(
+    context: Context,
+    race: RaceName,
+    limit: Annotated[int, Field(ge=1, le=200, description="rows on a page")] = 20,
+    cursor: Annotated[str | None, Field(max_length=200, description="next_cursor of the page before")] = None,
+    provenance: Annotated[
+        Literal["measured", "claimed", "verified"], Field(description="claimed numbers never mix with measured ones")
+    ] = "measured",
+) -> Board:
+    """Rank the recipes of a race: highest rung first, then mean bits per byte over the race's seeds; lower is better.
+
+    A recipe ranks when all seeds of the race are complete at a rung.
+    """
+    with context.store.reading() as session:
+        found = races.find(session, race)
+        page = board.rows(session, found, limit=limit, cursor=cursor, provenance=provenance)
+    return Board(
+        race=race, corpus=found.corpus, provenance=provenance, rows=list(page.rows), next_cursor=page.next_cursor
+    )

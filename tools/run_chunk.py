@@ -1,0 +1,109 @@
+"""Train the next chunk on the server's engine."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from db import chunks, workers
+from db.chunks import RequestView
+from errors import Refusal, refusal
+from tools import Context, Decision, Fence, JobId
+from tools.write_bpb import Sample
+
+about = {
+    "toolset": "race",
+    "scope": "work",
+    "read_only": False,
+    "destructive": False,
+    "idempotent": False,
+    "engine": True,
+}
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
+"""Seconds between two looks at the request: short chunks answer at once, long ones cost little."""
+
+ENGINE_SILENCE = 30.0
+"""Seconds without a sign of any engine after which the call is refused instead of waiting on."""
+
+
+class ChunkRunning(Refusal):
+    """Call run_chunk again with the same job_id and fence: it waits for the same chunk and starts no other."""
+
+    code = "chunk_running"
+    status = 202
+
+
+class EngineMissing(Refusal):
+    """Start an engine beside the server with `igla serve` or `igla engine`, then call run_chunk again."""
+
+    code = "engine_missing"
+    status = 503
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """A trained and measured chunk. The samples are stored already."""
+
+    job_id: str
+    samples: list[Sample]
+    provenance: str
+    receipt: dict[str, Any] | None
+    effective_recipe: dict[str, Any]
+    effective_digest: str
+    environment: str
+    checkpoint: str | None
+    decision: Decision
+    bytes_per_second: float
+    lease_expires_at: datetime
+
+
+async def run_chunk(
+    context: Context,
+    job_id: JobId,
+    fence: Fence,
+    steps: Annotated[
+        int | None, Field(ge=1, le=10**9, description="optimizer steps; leave out for the ticket's chunk")
+    ] = None,
+    wait_seconds: Annotated[float, Field(ge=0, le=3600, description="longest wait for the answer")] = 600.0,
+) -> Ran:
+    """Train the next chunk of a claimed job on the server's engine, score it, store the sample, then answer.
+
+    Call it again while the decision's action is "continue". If the answer got lost, call it again: a chunk that still
+    runs is waited for, not started twice. Long chunks: a call that waited wait_seconds is answered chunk_running.
+    """
+    began = context.now
+    request = await asyncio.to_thread(ask, context, job_id, fence, steps)
+    pause = FIRST_PAUSE
+    while request.state in ("queued", "leased"):
+        waited = (context.now - began).total_seconds()
+        if waited >= wait_seconds:
+            raise ChunkRunning(f"The chunk is not finished after {waited:.0f} s.")
+        if request.state == "queued" and waited > ENGINE_SILENCE and not await asyncio.to_thread(engines, context):
+            raise EngineMissing("No engine has given a sign of life.")
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE, pause * 1.5)
+        request = await asyncio.to_thread(look, context, request.id)
+    if request.state == "failed":
+        raise refusal(request.error_code or "", request.error or "")
+    return Ran(**(request.result or {}))
+
+
+def ask(context: Context, job_id: str, fence: int, steps: int | None) -> RequestView:
+    """Store the request, or find the open one."""
+    with context.store.transaction() as session:
+        return chunks.request(session, job_id, fence, steps, context.now)
+
+
+def look(context: Context, request_id: str) -> RequestView:
+    """The request as it stands."""
+    with context.store.reading() as session:
+        return chunks.get(session, request_id)
+
+
+def engines(context: Context) -> int:
+    """Engines that have given a sign of life lately."""
+    with context.store.reading() as session:
+        return len(workers.alive(session, "engine", context.now, ENGINE_SILENCE))
