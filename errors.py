@@ -48,6 +48,13 @@ class ImpossibleCombination(Refusal):
     status = 422
 
 
+class ArtifactMissing(Refusal):
+    """Upload the artifact under its SHA-256, then send the call again."""
+
+    code = "artifact_missing"
+    status = 409
+
+
 def shown(value: object, limit: int = 80) -> str:
     """Quote a caller's value for a message: one line, printable, at most `limit` characters."""
     text = ascii(value)

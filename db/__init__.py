@@ -1,1 +1,7 @@
-"""The store: tables and transactions. It never imports torch, and rows never leave it."""
+"""The store: tables and the transactions on them. Knows nothing of torch, training or the network.
+
+Every function takes an open session first and, where time counts, `now` (aware UTC). It gives back frozen dataclasses;
+table rows stay inside this package. A refusal is raised before anything is changed, and the caller's transaction rolls
+back. Statements go through the tables themselves (`JOB.c.state`), never through loaded objects: a row is read again
+rather than remembered. Read `queue` first, then `samples`, then `rungs`.
+"""

@@ -99,6 +99,7 @@ class Gate:
         return found
 
     def look_up(self, secret: str) -> Principal | None:
+        """The principal of a token, from the store."""
         with self.runtime.store.reading() as session:
             return tokens.verify(session, secret, self.runtime.context().now)
 
@@ -112,6 +113,7 @@ class Gate:
         return self.tokens_exist[1]
 
     def any_token(self) -> bool:
+        """Whether the store has a token."""
         with self.runtime.store.reading() as session:
             return tokens.any_exists(session)
 

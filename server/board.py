@@ -10,8 +10,16 @@ from rich.text import Text
 def board_table(race: str, rows: Sequence[dict[str, Any]], note: str = "") -> Table:
     """Rows of the leaderboard tool as a table. sd is over the race's seeds; n is how many."""
     table = Table(title=f"leaderboard of {race}", caption=note or None)
-    for name, side in [("rank", "right"), ("rung", "left"), ("recipe", "left"), ("digest", "left"),
-                       ("mean bpb", "right"), ("sd", "right"), ("n", "right"), ("provenance", "left")]:
+    for name, side in [
+        ("rank", "right"),
+        ("rung", "left"),
+        ("recipe", "left"),
+        ("digest", "left"),
+        ("mean bpb", "right"),
+        ("sd", "right"),
+        ("n", "right"),
+        ("provenance", "left"),
+    ]:
         table.add_column(name, justify="right" if side == "right" else "left")
     for row in rows:
         table.add_row(

@@ -69,6 +69,8 @@ def bytes_for(seconds: float, course: Course, speed: Speed, engines: int, valida
     training = seconds * RESERVE * engines - measuring
     budget = training * speed.train / course.trained
     if budget < 10_000:
-        raise InvalidValue(f"{seconds:g} s are too short for this race: scoring alone takes {measuring / engines:.0f} s.")
+        raise InvalidValue(
+            f"{seconds:g} s are too short for this race: scoring alone takes {measuring / engines:.0f} s."
+        )
     digits = 10 ** (len(str(int(budget))) - 2)
     return int(budget // digits * digits)

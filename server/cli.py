@@ -43,7 +43,9 @@ def race(
     recipes: Annotated[str, typer.Option(help="JSON: list of recipes, beside the grid or instead of it.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds of the race, separated by commas.")] = "",
     engines: Annotated[int | None, typer.Option(help="Engine processes; default: one a core.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Where the HTML report goes; default: in the data folder.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Where the HTML report goes; default: in the data folder.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the board as JSON; the rest goes to stderr.")] = False,
     data: DataOption = None,
 ) -> None:
@@ -137,7 +139,7 @@ def token_create(
     now = datetime.now(UTC)
     with open_runtime(settings_with(data=data)).store.transaction() as session:
         expires = now + timedelta(days=days) if days is not None else None
-        secret, _ = tokens.create(session, name, frozenset(scope), now, expires)
+        secret, _ = tokens.create(session, name, scope, now, expires)
     typer.echo(secret)
 
 

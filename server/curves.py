@@ -38,19 +38,25 @@ def svg(lines: Sequence[Line], baseline: float | None = None) -> str:
     def y(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="curves-title">',
-             '<title id="curves-title">Bits per byte on validation text against bytes trained</title>']
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="curves-title">',
+        '<title id="curves-title">Bits per byte on validation text against bytes trained</title>',
+    ]
     for value in ticks(low, high):
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-                     f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>')
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>'
+        )
     for at in ticks(0.0, farthest):
         parts.append(f'<text x="{x(at):.1f}" y="{HEIGHT - 20}" text-anchor="middle">{amount(at)}</text>')
     parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 4}" text-anchor="middle">text trained on</text>')
     for line in sorted(lines, key=lambda one: (one.place != 0, -one.place)):
         parts.append(curve(line, [(x(at), y(value)) for at, value in line.points]))
     if baseline:
-        parts.append(f'<line class="baseline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(baseline):.1f}" '
-                     f'y2="{y(baseline):.1f}"><title>order-2 Witten-Bell model {baseline:.4f}</title></line>')
+        parts.append(
+            f'<line class="baseline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(baseline):.1f}" '
+            f'y2="{y(baseline):.1f}"><title>order-2 Witten-Bell model {baseline:.4f}</title></line>'
+        )
     return "".join([*parts, "</svg>"])
 
 

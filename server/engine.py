@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -16,14 +16,15 @@ import structlog
 from db import artifacts, chunks, queue, samples, workers
 from db.chunks import RequestView
 from db.samples import Batch, SampleIn, Written
-from errors import Refusal
+from errors import ArtifactMissing, Refusal
 from server.keys import signing_key
 from server.runtime import Runtime, utc_now
 from tools import LEASE_SECONDS, Decision, decision_of, judge
-from tools.run_chunk import Ran
+from tools.run_chunk import ANSWER, Ran
 from tools.write_bpb import Sample
-from training.corpus import Corpus
+from training.corpus import Corpus, refuse_overlap
 from training.engine import Chunk, EnvironmentChanged, Residents, run_chunk
+from training.environment import environment
 from training.receipts import Claims, sign
 from training.recipe import recipe_from
 
@@ -75,6 +76,7 @@ class Engine:
                 ticket = self.ticket(request)
                 chunk = self.train(ticket, request, renewal)
                 self.store(ticket, request, chunk)
+            self.let_go(ticket.checkpoint)
         except Refusal as refusal:
             log.warning("chunk_refused", job=request.job_id, code=refusal.code, message=refusal.message)
             self.refuse(request, refusal)
@@ -93,23 +95,30 @@ class Engine:
         except EnvironmentChanged as change:
             log.warning("run_starts_over", job=ticket.job_id, reason=change.message)
             with self.runtime.store.transaction() as session:
-                queue.restart(session, ticket.job_id, ticket.fence, None, utc_now())
+                queue.restart(session, ticket.job_id, ticket.fence, environment().digest, utc_now())
             return self.chunk(self.ticket(request), request, renewal)
 
     def chunk(self, ticket: queue.Ticket, request: RequestView, renewal: "Renewal") -> Chunk:
-        if ticket.corpus not in self.corpora:
-            self.corpora[ticket.corpus] = Corpus.load(ticket.corpus, self.runtime.artifacts)
+        """One chunk from the ticket\'s checkpoint."""
         return run_chunk(
             recipe=recipe_from(json.loads(ticket.recipe)),
             seed=ticket.seed,
             total_steps=ticket.total_steps,
             steps=request.steps or ticket.steps,
-            corpus=self.corpora[ticket.corpus],
+            corpus=self.corpus(ticket.corpus),
             store=self.runtime.artifacts,
             checkpoint=ticket.checkpoint,
             residents=self.residents,
             on_step=renewal.check,
         )
+
+    def corpus(self, digest: str) -> Corpus:
+        """The corpus of that digest; no run starts on one whose held-out text also stands in another split."""
+        if digest not in self.corpora:
+            opened = Corpus.load(digest, self.runtime.artifacts)
+            refuse_overlap(opened)
+            self.corpora[digest] = opened
+        return self.corpora[digest]
 
     def store(self, ticket: queue.Ticket, request: RequestView, chunk: Chunk) -> None:
         """Store the sample with its checkpoint and the answer, in one transaction."""
@@ -138,7 +147,15 @@ class Engine:
                 bytes_per_second=chunk.bytes_per_second,
                 lease_expires_at=lease,
             )
-            chunks.finish(session, request.id, request.fence, jsonable(answer), now)
+            chunks.finish(session, request.id, request.fence, ANSWER.dump_python(answer, mode="json"), now)
+
+    def let_go(self, checkpoint: str | None) -> None:
+        """Remove the file of the checkpoint before the one just stored, unless another run stands at it too."""
+        if checkpoint is None:
+            return
+        with self.runtime.store.transaction() as session:
+            if artifacts.let_go(session, checkpoint, utc_now()):
+                self.runtime.artifacts.path(checkpoint).unlink(missing_ok=True)
 
     def write(self, session: Any, ticket: queue.Ticket, chunk: Chunk) -> Written:
         """The sample as the store takes it."""
@@ -146,6 +163,8 @@ class Engine:
         assert chunk.checkpoint is not None
         size = self.runtime.artifacts.path(chunk.checkpoint).stat().st_size
         artifacts.record(session, chunk.checkpoint, "checkpoint", size, utc_now())
+        if chunk.checkpoint not in self.runtime.artifacts:
+            raise ArtifactMissing("The checkpoint was let go by a run that had the same one.")
         one = sample_of(chunk)
         batch = Batch(
             job_id=ticket.job_id,
@@ -163,7 +182,7 @@ class Engine:
     def diverged(self, session: Any, ticket: queue.Ticket, chunk: Chunk) -> Decision:
         """Divergence is a result: the job ends as errored, with its reason."""
         reason = f"diverged: {chunk.divergence}"
-        job = queue.fail(session, ticket.job_id, ticket.fence, utc_now(), reason)
+        job = queue.fail(session, ticket.job_id, ticket.fence, utc_now(), reason, judge=judge)
         return Decision(
             action="error", rung=job.rung, reason=reason, numbers={"step": float(chunk.step)}, state=job.state
         )
@@ -193,11 +212,16 @@ class Renewal:
         self.thread.join()
 
     def renew(self) -> None:
+        """Renew until the chunk is done or the job is lost."""
         while not self.done.wait(REQUEST_LEASE / 4):
             try:
                 with self.engine.runtime.store.transaction() as session:
                     chunks.renew(
-                        session, self.request.id, self.request.fence, utc_now(), REQUEST_LEASE,
+                        session,
+                        self.request.id,
+                        self.request.fence,
+                        utc_now(),
+                        REQUEST_LEASE,
                         job_lease_seconds=LEASE_SECONDS,
                     )
                 self.engine.sign_of_life()
@@ -214,9 +238,7 @@ class Renewal:
 def sample_of(chunk: Chunk) -> Sample:
     """The chunk's sample."""
     assert chunk.score is not None
-    return Sample(
-        step=chunk.step, bpb=chunk.score.bpb, nll_sum=chunk.score.nll_sum, byte_count=chunk.score.byte_count
-    )
+    return Sample(step=chunk.step, bpb=chunk.score.bpb, nll_sum=chunk.score.nll_sum, byte_count=chunk.score.byte_count)
 
 
 def receipt_of(runtime: Runtime, ticket: queue.Ticket, chunk: Chunk) -> dict[str, Any]:
@@ -237,8 +259,3 @@ def receipt_of(runtime: Runtime, ticket: queue.Ticket, chunk: Chunk) -> dict[str
         scorer=chunk.score.version,
     )
     return sign(claims, signing_key(runtime.settings.data))
-
-
-def jsonable(answer: Ran) -> dict[str, Any]:
-    """The answer as stored: the tool's own JSON."""
-    return json.loads(json.dumps(asdict(answer), default=lambda moment: moment.isoformat()))  # type: ignore[no-any-return]

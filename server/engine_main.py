@@ -6,15 +6,15 @@ import sys
 import threading
 
 from db import workers
-from server.runtime import open_runtime, utc_now
+from server.runtime import Runtime, open_runtime, utc_now
 from server.settings import Settings
 
 
 def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     """Serve chunk requests until SIGTERM or SIGINT; with a parent, until standard input closes too."""
-    if with_parent:
-        threading.Thread(target=end_with_parent, daemon=True).start()
     runtime = open_runtime(settings)
+    if with_parent:
+        threading.Thread(target=end_with_parent, args=(runtime, name), daemon=True).start()
     with runtime.store.transaction() as session:
         workers.seen(session, name, "engine", utc_now(), f"pid {os.getpid()}, starting")
     from server.engine import Engine  # torch comes in here: seconds after the first sign of life
@@ -24,9 +24,19 @@ def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     Engine(name=name, runtime=runtime, residents=Residents()).serve(stop)
+    sign_off(runtime, name)
 
 
-def end_with_parent() -> None:
+def end_with_parent(runtime: Runtime, name: str) -> None:
     """End this process when standard input closes, which it does when the parent dies, however it dies."""
     sys.stdin.buffer.read()
-    os._exit(0)
+    try:
+        sign_off(runtime, name)
+    finally:
+        os._exit(0)
+
+
+def sign_off(runtime: Runtime, name: str) -> None:
+    """Forget this engine: nobody should wait for it."""
+    with runtime.store.transaction() as session:
+        workers.gone(session, name, "engine")

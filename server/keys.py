@@ -1,4 +1,4 @@
-"""The key that signs this server's receipts: made at first use, kept in the data folder, readable by its owner alone."""
+"""The key that signs this server's receipts: made at first use, kept in the data folder, readable by its owner."""
 
 import os
 from functools import lru_cache

@@ -4,10 +4,10 @@ from training.recipe import CHOICES, NONE, core_fields
 
 HEAD = """Run a whole race on this machine: plan, train, measure, promote, rank.
 
-Every recipe starts with all seeds at T/9 of the budget, each run a complete schedule of its own. The best third moves to T/3,
-the best of those to T. Numbers are bits per byte on held-out text, measured by igla's scorer after every chunk; lower is better.
-A run that falls far behind is stopped, and every decision is shown with its numbers. A race that was cut short goes on when it
-is started again under its name.
+Every recipe starts with all seeds at T/9 of the budget, each run a complete schedule of its own. The best third moves
+to T/3, the best of those to T. Numbers are bits per byte on held-out text, measured by igla's scorer after every chunk;
+lower is better. A run that falls far behind is stopped, and every decision is shown with its numbers. A race that was
+cut short goes on when it is started again under its name.
 
 [bold]Examples[/bold]
 
@@ -43,4 +43,6 @@ def plug_in(name: str, about: dict[str, object]) -> str:
 
 def limits(spec: dict[str, object]) -> str:
     """`default 128, 16 to 2048`."""
-    return f"default {spec['default']}, {spec['min']} to {spec['max']}" if "min" in spec else f"default {spec['default']}"
+    return (
+        f"default {spec['default']}, {spec['min']} to {spec['max']}" if "min" in spec else f"default {spec['default']}"
+    )

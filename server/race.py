@@ -77,8 +77,14 @@ async def play(
             await asyncio.sleep(LOOK_SECONDS)
             continue
         for ticket in claimed["tickets"]:
-            lane = Lane(worker=worker, name=ticket["name"], seed=ticket["seed"], rung=ticket["rung"],
-                        step=ticket["start_step"], total_steps=ticket["total_steps"])
+            lane = Lane(
+                worker=worker,
+                name=ticket["name"],
+                seed=ticket["seed"],
+                rung=ticket["rung"],
+                step=ticket["start_step"],
+                total_steps=ticket["total_steps"],
+            )
             progress.lanes[worker] = lane
             await run_job(runtime, tools["run_chunk"], ticket, lane, progress, changed)
         del progress.lanes[worker]
@@ -95,7 +101,7 @@ async def run_job(
 ) -> None:
     """Chunks of one job, until it is finished, stopped or lost."""
     action = "continue"
-    while action == "continue" and lane.step < lane.total_steps:
+    while action == "continue":
         ran = await use(run_chunk, runtime, job_id=ticket["job_id"], fence=ticket["fence"])
         if ran["samples"]:
             lane.step, lane.bpb = ran["samples"][-1]["step"], ran["samples"][-1]["bpb"]

@@ -51,6 +51,7 @@ class Baseline:
         return thread
 
     def fit(self) -> None:
+        """Fit and score."""
         self.bpb = witten_bell(self.corpus.split("train"), self.corpus.split("validation")).bpb
 
 
@@ -65,8 +66,8 @@ def race_command(settings: Settings, name: str, plan: Plan, budget: str, report:
     recipes = recipes_of(plan)
     plan = replace(plan, budget_bytes=budget_bytes(console, runtime, plan, recipes, corpus, budget, began))
     console.print(
-        f"{len(recipes)} recipes x {len(plan.seeds or DEFAULT_SEEDS)} seeds; T = {amount(plan.budget_bytes or 0)}; corpus "
-        f"{digest[:12]}: {amount(manifest.splits['train'].byte_count)} to train on, "
+        f"{len(recipes)} recipes x {len(plan.seeds or DEFAULT_SEEDS)} seeds; T = {amount(plan.budget_bytes or 0)}; "
+        f"corpus {digest[:12]}: {amount(manifest.splits['train'].byte_count)} to train on, "
         f"{amount(manifest.splits['validation'].byte_count)} to validate on"
     )
     baseline = Baseline(corpus=corpus)
@@ -90,9 +91,7 @@ def budget_bytes(
     console.print(f"timing {len(recipes)} recipes to make {budget} of them")
     speed = calibrate(runtime, recipes, corpus)
     shape = RaceSpec(name="shape", corpus="", corpus_name="", budget_bytes=1, seeds=tuple(plan.seeds or DEFAULT_SEEDS))
-    course = Course(
-        recipes=len(recipes), seeds=len(shape.seeds), eta=shape.eta, rungs=shape.rungs, chunks=shape.chunks
-    )
+    course = Course(recipes=len(recipes), seeds=len(shape.seeds), eta=shape.eta, rungs=shape.rungs, chunks=shape.chunks)
     left = amount_ - (time.monotonic() - began)
     size = corpus.manifest.splits["validation"].byte_count
     return bytes_for(left, course, speed, runtime.settings.engine_count, size)
@@ -103,9 +102,7 @@ def calibrate(runtime: Runtime, recipes: list[Recipe], corpus: Corpus) -> Speed:
     command = [sys.executable, "-m", "training.calibrate", str(runtime.settings.artifact_folder), corpus.digest]
     wanted = json.dumps([recipe.as_json() for recipe in recipes])
     running = [
-        subprocess.Popen(
-            [*command, str(CALIBRATION_SECONDS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([*command, str(CALIBRATION_SECONDS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(runtime.settings.engine_count)
     ]
     for process in running:
@@ -146,8 +143,8 @@ def tell(
         winner = result.rows[0]
         side = "below" if winner["mean"] < baseline else "not below"
         console.print(
-            f"winner: {winner['name']}: [bold]{winner['mean']:.4f}[/bold] bits per byte over {winner['n']} seeds, {side} "
-            f"the order-2 Witten-Bell model fitted on the whole train split ({baseline:.4f} on the same bytes)",
+            f"winner: {winner['name']}: [bold]{winner['mean']:.4f}[/bold] bits per byte over {winner['n']} seeds, "
+            f"{side} the order-2 Witten-Bell model fitted on the whole train split ({baseline:.4f} on the same bytes)",
             highlight=False,
         )
     console.print(f"{seconds:.0f} s; the same race again: igla race --budget {result.race.budget_bytes}B --name NAME")
@@ -159,8 +156,9 @@ def decision_table(result: Result) -> Table:
     names: dict[str, Any] = {row["recipe"]: row["name"] for row in result.rows}
     table = Table("action", "from rung", "recipe", "reason", "numbers", title="decisions")
     for one in reversed(result.decisions):
-        numbers = ", ".join(f"{key} {value:.5g}" if isinstance(value, float) else f"{key} {value}"
-                            for key, value in one.numbers.items())
+        numbers = ", ".join(
+            f"{key} {value:.5g}" if isinstance(value, float) else f"{key} {value}" for key, value in one.numbers.items()
+        )
         recipe = Text(names.get(one.recipe_digest or "", (one.recipe_digest or "")[:8]))
         table.add_row(one.action, rung_name(one.rung, len(result.race.rungs)), recipe, one.reason, numbers)
     return table

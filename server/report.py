@@ -43,7 +43,7 @@ def gather(runtime: Runtime, name: str, baseline: float | None = None) -> Facts:
             race=race,
             rows=leaderboard.rows(session, race, limit=200).rows,
             jobs=jobs,
-            curves={job.id: samples.curve(session, job.id) for job in jobs if job.step},
+            curves={job.id: samples.curve(session, job.id) for job in jobs if job.last_step},
             decisions=samples.decisions(session, race_id=race.id, limit=1000),
             counts=queue.counts(session, race.id),
             step_bytes=step_bytes(jobs, race),
@@ -81,8 +81,10 @@ def render(facts: Facts) -> str:
         jobs=facts.jobs,
         counts=facts.counts,
         baseline=facts.baseline,
-        chart=Markup(svg(lines, facts.baseline)),  # noqa: S704  curves.py escapes every text
-        decisions=[{**asdict(one), "name": names.get(one.recipe_digest or "", "")} for one in reversed(facts.decisions)],
+        chart=Markup(svg(lines, facts.baseline)),
+        decisions=[
+            {**asdict(one), "name": names.get(one.recipe_digest or "", "")} for one in reversed(facts.decisions)
+        ],
         left=[(row.name, row.rung, row.mean) for row in facts.rows if row.rung < last],
     )
 

@@ -31,7 +31,8 @@ class Runtime:
         """Digest and manifest of a corpus by name or path, built once a process. Building it again changes nothing."""
         with self.building:
             if name not in self.corpora:
-                built = corpus.build(*resolve(name))
+                source = resolve(name)
+                built = corpus.build(source.name, source.documents(), source=source.note)
                 self.corpora[name] = (corpus.save(built, self.artifacts), built.manifest)
             return self.corpora[name]
 

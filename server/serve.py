@@ -1,6 +1,7 @@
 """Serving: the web process with its engines, or one MCP client on standard input and output."""
 
 import asyncio
+import socket
 import sys
 
 import structlog
@@ -16,7 +17,7 @@ from server.supervisor import Engines
 from server.toolbox import toolbox
 
 
-class OpenToTheWorld(Refusal):
+class TokenNeeded(Refusal):
     """Set IGLA_ADMIN_TOKEN or make a token with `igla token create`, then start again."""
 
     code = "token_needed"
@@ -24,12 +25,19 @@ class OpenToTheWorld(Refusal):
 
 
 def serve_all(settings: Settings) -> None:
-    """Run the web process until a signal; engines run beside it and end with it."""
+    """Run the web process until a signal; engines run beside it and end with it.
+
+    The address is printed on standard error when it answers, which with port 0 is the way to learn it.
+    """
     log_to_stderr()
     runtime = open_runtime(settings)
     refuse_open_bind(runtime)
-    with Engines(settings, settings.engine_count):
-        uvicorn.run(create_app(runtime), host=settings.host, port=settings.port, http="h11", log_level="warning")
+    with socket.create_server((settings.host, settings.port), reuse_port=False) as listening:
+        address = f"http://{settings.host}:{listening.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
+        with Engines(settings, settings.engine_count):
+            print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
+            server.run(sockets=[listening])
 
 
 def serve_stdio_client(settings: Settings) -> None:
@@ -48,7 +56,7 @@ def refuse_open_bind(runtime: Runtime) -> None:
         return
     with runtime.store.reading() as session:
         if not tokens.any_exists(session):
-            raise OpenToTheWorld(f"{settings.host} can be reached from outside and there is no token.")
+            raise TokenNeeded(f"{settings.host} can be reached from outside and there is no token.")
 
 
 def log_to_stderr() -> None:

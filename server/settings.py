@@ -1,4 +1,4 @@
-"""Settings: the environment, read once. Every name begins with `IGLA_`; platforms' `DATABASE_URL` and `PORT` count too."""
+"""Settings: the environment, read once. Names begin with `IGLA_`; platforms' `DATABASE_URL` and `PORT` count too."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
 
     @property
     def engine_count(self) -> int:
-        """Engine processes to start: each trains on one thread, which on small models beats one process on all cores."""
+        """Engine processes to start: one a core, each on one thread, beat one on all cores for small models."""
         return (os.cpu_count() or 1) if self.engines is None else self.engines
 
     @property

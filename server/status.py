@@ -26,8 +26,8 @@ def show_jobs(runtime: Runtime, name: str) -> Table:
     with runtime.store.reading() as session:
         race = races.find(session, name)
         for job in sorted(queue.jobs(session, race.id, limit=500), key=lambda one: one.state != "running"):
-            value = f"{job.bpb:.4f}" if job.bpb is not None else ""
+            value = f"{job.final_bpb:.4f}" if job.final_bpb is not None else ""
             rung = rung_name(job.rung, len(race.rungs))
-            step = f"{job.step} of {job.total_steps}"
+            step = f"{job.last_step} of {job.total_steps}"
             table.add_row(job.id, Text(job.name), str(job.seed), rung, job.state, step, value, Text(job.reason or ""))
     return table

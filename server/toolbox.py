@@ -1,4 +1,4 @@
-"""Toolbox: every tool with its schemas, and the one way to call it. The three doorways are thin shells around `call`."""
+"""Toolbox: every tool with its schemas, and the one way to call it. The doorways are thin shells around `call`."""
 
 import asyncio
 import inspect
@@ -43,7 +43,7 @@ class Tool:
     @property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the arguments: closed, without titles, recipe fields spelt out."""
-        schema = untitled(self.arguments.model_json_schema())
+        schema: dict[str, Any] = untitled(self.arguments.model_json_schema())
         for shape in schema["properties"].values():
             if shape.pop("x-schema", None) == "recipe":
                 shape.pop("additionalProperties", None)
@@ -53,7 +53,8 @@ class Tool:
     @property
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of the result."""
-        return untitled(self.result.json_schema(mode="serialization"))
+        schema: dict[str, Any] = untitled(self.result.json_schema(mode="serialization"))
+        return schema
 
 
 def toolbox() -> dict[str, Tool]:

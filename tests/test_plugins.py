@@ -38,7 +38,7 @@ def test_a_broken_plug_in_stops_the_program_with_its_own_error(animals, tmp_path
 
 
 def test_an_unknown_name_names_the_nearest(animals):
-    with pytest.raises(UnknownName, match="no animal 'cta'.*'cat'"):
+    with pytest.raises(UnknownName, match=r"no animal 'cta'.*'cat'"):
         animals["cta"]
 
 

@@ -12,20 +12,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from db import queue, races
+from db.judge import Judge, RunFacts, RungFacts
 from db.races import RaceSpec, RaceView
-from db.samples import Decided, Judge
+from db.samples import Decided
 from db.store import Store
 from errors import Refusal
 from plugins import Plugins
 from training.artifacts import ArtifactFolder
 from training.corpus import Manifest
-from training.pruners import Promotion, RunFacts, RungFacts, Verdict, pruners
 from training.plan import Plan, label
+from training.pruners import Promotion, Pruner, Verdict, pruners
 from training.recipe import Recipe, recipe_from
 
 tools = Plugins("tools")
@@ -96,17 +97,15 @@ class Decision:
 class PrunerJudge:
     """Answers the store's questions with the race's pruner: the decision is pure, the transaction is the store's."""
 
-    def survives(self, facts: Any) -> Verdict:
+    def survives(self, facts: RunFacts) -> Verdict:
         """Whether a run goes on."""
-        pruner_facts: RunFacts = facts
-        verdict: Verdict = pruners[facts.pruner].survives(pruner_facts)
-        return verdict
+        chosen: Pruner = pruners[facts.pruner]
+        return chosen.survives(facts)
 
-    def promotions(self, facts: Any) -> list[Promotion]:
+    def promotions(self, facts: RungFacts) -> list[Promotion]:
         """Which recipes of a rung move up."""
-        rung_facts: RungFacts = facts
-        promoted: list[Promotion] = pruners[facts.pruner].promotions(rung_facts)
-        return promoted
+        chosen: Pruner = pruners[facts.pruner]
+        return chosen.promotions(facts)
 
     def steps(self, recipe_canonical: str, budget_bytes: int) -> int:
         """Optimizer steps that a recipe makes of a budget."""
@@ -161,8 +160,15 @@ def submit(context: Context, race: RaceView, recipes: Sequence[Recipe], priority
             )
         ]
     return [
-        JobRef(id=job.id, name=job.name, recipe_digest=job.recipe_digest, seed=job.seed, rung=job.rung,
-               total_steps=job.total_steps, state=job.state)
+        JobRef(
+            id=job.id,
+            name=job.name,
+            recipe_digest=job.recipe_digest,
+            seed=job.seed,
+            rung=job.rung,
+            total_steps=job.total_steps,
+            state=job.state,
+        )
         for job in stored
     ]
 
@@ -175,8 +181,15 @@ def preview(context: Context, name: str, plan: Plan, recipes: Sequence[Recipe]) 
     except Refusal:
         race = spec_from(name, plan, corpus="", corpus_name="stdlib", heldout="public")
     jobs = [
-        JobRef(id="", name=label(recipe, recipe_from({})), recipe_digest=recipe.digest, seed=seed, rung=0,
-               total_steps=first_rung_steps(recipe, race.budget_bytes, race.rungs), state="planned")
+        JobRef(
+            id="",
+            name=label(recipe, recipe_from({})),
+            recipe_digest=recipe.digest,
+            seed=seed,
+            rung=0,
+            total_steps=first_rung_steps(recipe, race.budget_bytes, race.rungs),
+            state="planned",
+        )
         for recipe in recipes
         for seed in race.seeds
     ]
@@ -191,5 +204,6 @@ def first_rung_steps(recipe: Recipe, budget_bytes: int, rungs: Sequence[tuple[in
 
 def decision_of(decided: Decided, state: str) -> Decision:
     """The store's decision as an agent sees it."""
-    return Decision(action=decided.action, rung=decided.rung, reason=decided.reason, numbers=dict(decided.numbers),
-                    state=state)
+    return Decision(
+        action=decided.action, rung=decided.rung, reason=decided.reason, numbers=dict(decided.numbers), state=state
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from db import queue, races, workers
-from tools import LEASE_SECONDS, Context, RaceName
+from tools import LEASE_SECONDS, Context, RaceName, judge
 
 about = {"toolset": "race", "scope": "work", "read_only": False, "destructive": False, "idempotent": False}
 
@@ -54,7 +54,7 @@ def claim_job(
         workers.seen(session, worker, "agent", context.now)
         race_id = races.find(session, race).id if race else None
         claimed = queue.claim(
-            session, worker=worker, now=context.now, lease_seconds=LEASE_SECONDS, race_id=race_id, n=n
+            session, worker=worker, now=context.now, lease_seconds=LEASE_SECONDS, judge=judge, race_id=race_id, n=n
         )
     return Claimed(tickets=[ticket_of(one) for one in claimed])
 

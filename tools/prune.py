@@ -51,7 +51,10 @@ def prune(
             name=job.name,
             seed=job.seed,
             decision=Decision(
-                action=verdict.action, rung=job.rung, reason=verdict.reason, numbers=dict(verdict.numbers),
+                action=verdict.action,
+                rung=job.rung,
+                reason=verdict.reason,
+                numbers=dict(verdict.numbers),
                 state=job.state,
             ),
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from db import chunks, workers
 from db.chunks import RequestView
@@ -60,6 +60,10 @@ class Ran:
     lease_expires_at: datetime
 
 
+ANSWER = TypeAdapter(Ran)
+"""Reads an answer back from the store."""
+
+
 async def run_chunk(
     context: Context,
     job_id: JobId,
@@ -88,7 +92,7 @@ async def run_chunk(
         request = await asyncio.to_thread(look, context, request.id)
     if request.state == "failed":
         raise refusal(request.error_code or "", request.error or "")
-    return Ran(**(request.result or {}))
+    return ANSWER.validate_python(request.result)
 
 
 def ask(context: Context, job_id: str, fence: int, steps: int | None) -> RequestView:

@@ -41,7 +41,7 @@ def write_bpb(
     samples: Annotated[list[Sample], Field(min_length=1, max_length=1000)],
     effective_digest: Annotated[Digest, Field(description="recipe digest that the engine echoed")],
     receipt: Annotated[dict[str, Any] | None, Field(description="receipt of run_chunk, if there is one")] = None,
-    checkpoint: Annotated[Digest | None, Field(description="artifact of the checkpoint the sample was taken on")] = None,
+    checkpoint: Annotated[Digest | None, Field(description="artifact that the sample was taken on")] = None,
 ) -> Written:
     """Report samples of a claimed job; it renews the lease and answers whether the run goes on.
 
@@ -52,8 +52,7 @@ def write_bpb(
         job_id=job_id,
         fence=fence,
         samples=tuple(
-            SampleIn(step=one.step, bpb=one.bpb, nll_sum=one.nll_sum, byte_count=one.byte_count)
-            for one in samples
+            SampleIn(step=one.step, bpb=one.bpb, nll_sum=one.nll_sum, byte_count=one.byte_count) for one in samples
         ),
         effective_digest=effective_digest,
         provenance="claimed",

@@ -23,12 +23,21 @@ def measure(recipes: list[Recipe], corpus: Corpus, seconds: float) -> dict[str, 
         store = ArtifactFolder(Path(folder))
         for recipe in recipes:
             residents = Residents()
-            first = run_chunk(recipe=recipe, seed=0, total_steps=10**6, steps=3, corpus=corpus, store=store,
-                              residents=residents)
+            first = run_chunk(
+                recipe=recipe, seed=0, total_steps=10**6, steps=3, corpus=corpus, store=store, residents=residents
+            )
             steps = max(3, int(seconds * first.bytes_per_second / recipe.step_bytes))
             began = time.perf_counter()
-            chunk = run_chunk(recipe=recipe, seed=0, total_steps=10**6, steps=steps, corpus=corpus, store=store,
-                              checkpoint=first.checkpoint, residents=residents)
+            chunk = run_chunk(
+                recipe=recipe,
+                seed=0,
+                total_steps=10**6,
+                steps=steps,
+                corpus=corpus,
+                store=store,
+                checkpoint=first.checkpoint,
+                residents=residents,
+            )
             whole = time.perf_counter() - began
             train.append(chunk.train_seconds / (steps * recipe.step_bytes))
             score.append(chunk.score_seconds / (chunk.score.byte_count if chunk.score else 1))

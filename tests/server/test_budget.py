@@ -9,9 +9,17 @@ RUNGS = ((1, 9), (1, 3), (1, 1))
 NINE = Course(recipes=9, seeds=3, eta=3, rungs=RUNGS, chunks=(2, 3, 6))
 
 
-@pytest.mark.parametrize(("text", "meaning"), [("90s", ("seconds", 90)), ("3m", ("seconds", 180)),
-                                               ("1.5 h", ("seconds", 5400)), ("4MB", ("bytes", 4e6)),
-                                               ("2KiB", ("bytes", 2048)), ("12B", ("bytes", 12))])
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("90s", ("seconds", 90)),
+        ("3m", ("seconds", 180)),
+        ("1.5 h", ("seconds", 5400)),
+        ("4MB", ("bytes", 4e6)),
+        ("2KiB", ("bytes", 2048)),
+        ("12B", ("bytes", 12)),
+    ],
+)
 def test_a_budget_is_a_time_or_an_amount_of_text(text, meaning):
     assert parse(text) == meaning
 

@@ -7,8 +7,17 @@ from hypothesis import strategies as st
 from server.curves import HEIGHT, WIDTH, Line, amount, svg, ticks
 
 points = st.lists(st.tuples(st.floats(1, 1e9), st.floats(0.3, 8.0)), min_size=1, max_size=8)
-lines = st.lists(st.builds(Line, name=st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=20),
-                           points=points, place=st.integers(0, 9), stopped=st.booleans()), min_size=1, max_size=6)
+lines = st.lists(
+    st.builds(
+        Line,
+        name=st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=20),
+        points=points,
+        place=st.integers(0, 9),
+        stopped=st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
 @given(lines, st.none() | st.floats(0.3, 8.0))

@@ -6,8 +6,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from training.receipts import Claims, sign, verify
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
-CLAIMS = Claims(job="j", fence=3, step=40, nll_sum=12345.678901234567, byte_count=65536, corpus="c" * 64,
-                split="validation", recipe="r" * 64, checkpoint="p" * 64, environment="e" * 64, scorer="1")
+CLAIMS = Claims(
+    job="j",
+    fence=3,
+    step=40,
+    nll_sum=12345.678901234567,
+    byte_count=65536,
+    corpus="c" * 64,
+    split="validation",
+    recipe="r" * 64,
+    checkpoint="p" * 64,
+    environment="e" * 64,
+    scorer="1",
+)
 
 
 def test_a_receipt_gives_its_claims_back_to_the_last_bit():

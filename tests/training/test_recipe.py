@@ -16,8 +16,13 @@ def numbers(spec):
     return st.floats(spec["min"], spec["max"])
 
 
-free = {name: numbers(spec) for name, spec in core_fields().items()
-        if name not in CHOICES and name not in ("width", "heads", "warmup", "decay") and not isinstance(spec["default"], str)}
+free = {
+    name: numbers(spec)
+    for name, spec in core_fields().items()
+    if name not in CHOICES
+    and name not in ("width", "heads", "warmup", "decay")
+    and not isinstance(spec["default"], str)
+}
 recipes = st.fixed_dictionaries({}, optional=free)
 
 
@@ -73,8 +78,15 @@ def test_an_option_of_a_plug_in_that_was_not_chosen_is_refused():
         recipe_from({key: 0.01})
 
 
-@pytest.mark.parametrize("fields", [{"composition": "attention", "rule": "delta"}, {"composition": "mag", "rule": "none"},
-                                    {"width": 100, "heads": 8}, {"warmup": 0.7, "decay": 0.7}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"composition": "attention", "rule": "delta"},
+        {"composition": "mag", "rule": "none"},
+        {"width": 100, "heads": 8},
+        {"warmup": 0.7, "decay": 0.7},
+    ],
+)
 def test_an_impossible_combination_is_refused(fields):
     with pytest.raises(ImpossibleCombination):
         recipe_from(fields)

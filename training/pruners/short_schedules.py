@@ -40,7 +40,7 @@ def survives(facts: RunFacts) -> Verdict:
 
 
 def promotions(facts: RungFacts) -> list[Promotion]:
-    """The recipes among the best floor(n / eta) of the n finished ones that have not been promoted yet.
+    """The recipes among the best floor(n / eta) of the n finished ones, at least one, that have not been promoted yet.
 
     Asynchronous: judged anew whenever a recipe finishes, so a late one may promote itself or another. Nobody moves
     before `quorum` recipes are through; stopped and failed recipes count among them and rank last.
@@ -48,11 +48,14 @@ def promotions(facts: RungFacts) -> list[Promotion]:
     if facts.last_rung or len(facts.finished) < facts.quorum:
         return []
     ranked = rank(facts.finished)
-    places = len(facts.finished) // facts.eta
+    places = max(1, len(facts.finished) // facts.eta)
     counts = {"finished": float(len(facts.finished)), "places": float(places)}
     return [
-        Promotion(recipe_digest=recipe.recipe_digest, reason=f"best_1_in_{facts.eta}",
-                  numbers={"rank": float(place), "mean": mean, **counts})
+        Promotion(
+            recipe_digest=recipe.recipe_digest,
+            reason=f"best_1_in_{facts.eta}",
+            numbers={"rank": float(place), "mean": mean, **counts},
+        )
         for place, (mean, recipe) in enumerate(ranked[:places], start=1)
         if not recipe.promoted
     ]

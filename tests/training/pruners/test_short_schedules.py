@@ -33,13 +33,18 @@ class Rung:
 
 bpbs = st.floats(0.3, 8.0)
 curves = st.lists(bpbs, min_size=1, max_size=6).map(lambda v: tuple(((i + 1) / len(v), b) for i, b in enumerate(v)))
-runs = st.builds(Run, phase=st.floats(0.001, 1), bpb=bpbs, peers=st.lists(curves, max_size=8).map(tuple),
-                 incumbent=st.booleans())
+runs = st.builds(
+    Run, phase=st.floats(0.001, 1), bpb=bpbs, peers=st.lists(curves, max_size=8).map(tuple), incumbent=st.booleans()
+)
 means = st.lists(st.none() | bpbs, max_size=30)
 rungs = st.builds(
     lambda values, eta, quorum: Rung(
-        finished=tuple(Through(recipe_digest=f"{i:02}", mean=v) for i, v in enumerate(values)), eta=eta, quorum=quorum),
-    means, st.integers(2, 5), st.integers(1, 12))
+        finished=tuple(Through(recipe_digest=f"{i:02}", mean=v) for i, v in enumerate(values)), eta=eta, quorum=quorum
+    ),
+    means,
+    st.integers(2, 5),
+    st.integers(1, 12),
+)
 
 
 def test_the_file_offers_the_pruner_by_name():
@@ -82,7 +87,7 @@ def test_values_are_compared_at_equal_phase_between_points():
 def test_only_the_best_one_in_eta_move_and_only_after_the_quorum(rung):
     moved = [promotion.recipe_digest for promotion in short_schedules.promotions(rung)]
     measured = {through.recipe_digest: through.mean for through in rung.finished if through.mean is not None}
-    places = len(rung.finished) // rung.eta if len(rung.finished) >= rung.quorum else 0
+    places = max(1, len(rung.finished) // rung.eta) if len(rung.finished) >= rung.quorum else 0
     assert len(moved) == min(places, len(measured))
     left = [mean for digest, mean in measured.items() if digest not in moved]
     assert all(measured[digest] <= other for digest in moved for other in left)

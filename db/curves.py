@@ -1,0 +1,60 @@
+"""Curves: the samples of a run read back, compared with others, or set aside."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import ColumnElement, delete, insert, literal, select
+from sqlmodel import Session
+
+from db.judge import Curve
+from db.store import Stored, run
+from db.tables import JOB, SAMPLE, SUPERSEDED, state_is
+
+MOST_PEERS = 33
+"""Finished runs that a run is compared with at most: the latest ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleView:
+    """A stored sample."""
+
+    step: int
+    bpb: float
+    nll_sum: float
+    byte_count: int
+    ema: float
+    provenance: str
+    checkpoint: str | None
+    environment: str | None
+    created_at: datetime
+
+
+def curve(session: Session, job_id: str) -> list[SampleView]:
+    """The samples of a job in the order of their steps."""
+    rows = run(session, select(SAMPLE).where(SAMPLE.c.job_id == job_id).order_by(SAMPLE.c.step))
+    return [SampleView(**{field.name: getattr(row, field.name) for field in fields(SampleView)}) for row in rows]
+
+
+def peers(session: Session, job: Stored) -> tuple[Curve, ...]:
+    """Curves of the latest measured, finished runs of other recipes at the same rung, the latest first."""
+    c = JOB.c
+    same = (c.race_id == job.race_id, c.rung == job.rung, c.recipe_digest != job.recipe_digest)
+    done = select(c.id, c.total_steps, c.finished_at).where(state_is(JOB, "done"), c.provenance == "measured", *same)
+    latest = done.order_by(c.finished_at.desc(), c.id).limit(MOST_PEERS).subquery()
+    points = select(latest.c.id, latest.c.total_steps, SAMPLE.c.step, SAMPLE.c.bpb).join_from(
+        latest, SAMPLE, (SAMPLE.c.job_id == latest.c.id) & (SAMPLE.c.provenance == "measured")
+    )
+    rows = run(session, points.order_by(latest.c.finished_at.desc(), latest.c.id, SAMPLE.c.step))
+    return tuple(
+        tuple((row.step / row.total_steps, row.bpb) for row in group) for _, group in groupby(rows, lambda row: row.id)
+    )
+
+
+def supersede(session: Session, job_id: str, which: ColumnElement[bool], reason: str, now: datetime) -> None:
+    """Move samples of a job to where they are kept but no longer count."""
+    where = (SAMPLE.c.job_id == job_id, which)
+    added = [literal(reason), literal(now, SUPERSEDED.c.superseded_at.type)]
+    names = [*SAMPLE.c.keys(), "reason", "superseded_at"]
+    run(session, insert(SUPERSEDED).from_select(names, select(*SAMPLE.c, *added).where(*where)))
+    run(session, delete(SAMPLE).where(*where))

@@ -1,0 +1,158 @@
+"""Jobs: a recipe x seed x rung as a value, how it enters the queue, and who holds it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Select, insert, select, update
+from sqlmodel import Session
+
+from db.races import RaceView
+from db.store import Stored, insert_missing, run
+from db.tables import JOB, RACE, RECIPE, RUNG
+from errors import Refusal, unknown
+
+
+class LeaseLost(Refusal):
+    """The lease ran out and another worker has the job, or the job has ended. Drop this chunk and claim again."""
+
+    code = "lease_lost"
+    status = 409
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeText:
+    """A checked recipe as the store keeps it."""
+
+    digest: str
+    name: str
+    canonical: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """A job as it stands. `reason` says why it was stopped, failed, cancelled or given back."""
+
+    id: str
+    race: str
+    race_id: str
+    name: str
+    recipe_digest: str
+    seed: int
+    rung: int
+    state: str
+    priority: int
+    total_steps: int
+    last_step: int
+    final_bpb: float | None
+    provenance: str | None
+    checkpoint: str | None
+    environment: str | None
+    worker: str | None
+    fence: int
+    attempt: int
+    lease_expires_at: datetime | None
+    reason: str | None
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def joined() -> Select[Any]:
+    """Jobs with the name of their race and the name of their recipe."""
+    columns: list[Any] = [JOB, RACE.c.name.label("race"), RECIPE.c.name.label("name")]
+    return select(*columns).join(RACE, RACE.c.id == JOB.c.race_id).join(RECIPE, RECIPE.c.digest == JOB.c.recipe_digest)
+
+
+def view(row: Stored) -> JobView:
+    """A row of `joined` as a value."""
+    return JobView(**{field.name: getattr(row, field.name) for field in fields(JobView)})
+
+
+def job(session: Session, job_id: str) -> JobView:
+    """A job by id. An unknown one is refused."""
+    row = run(session, joined().where(JOB.c.id == job_id)).one_or_none()
+    if row is None:
+        raise unknown("job", job_id, ())
+    return view(row)
+
+
+def held(session: Session, job_id: str, fence: int) -> Stored:
+    """The row of a running job, locked for this transaction, if this fence still holds it.
+
+    A lease in the past is no loss while nobody else has claimed the job. Raises LeaseLost.
+    """
+    row = locked(session, job_id)
+    if not holds(row, fence):
+        raise lost(session, job_id, fence)
+    return row
+
+
+def locked(session: Session, job_id: str) -> Stored:
+    """The row of a job, locked for this transaction."""
+    row = run(session, select(JOB).where(JOB.c.id == job_id).with_for_update()).one_or_none()
+    if row is None:
+        raise unknown("job", job_id, ())
+    return row
+
+
+def holds(row: Stored, fence: int) -> bool:
+    """Whether the fence is that of the job's present holder."""
+    return bool(row.state == "running" and row.fence == fence)
+
+
+def lost(session: Session, job_id: str, fence: int) -> LeaseLost:
+    """The refusal of a late writer. A job that never was is refused as unknown."""
+    found = job(session, job_id)
+    return LeaseLost(f"The job is {found.state} with fence {found.fence}; the call has fence {fence}.")
+
+
+def change(session: Session, job_id: str, fence: int, values: Mapping[str, Any], was: str = "running") -> None:
+    """Change the one row that has this fence and is in this state. Anything else is LeaseLost."""
+    where = (JOB.c.id == job_id, JOB.c.fence == fence, JOB.c.state == was)
+    if run(session, update(JOB).where(*where).values(**values)).rowcount != 1:
+        raise lost(session, job_id, fence)
+
+
+def lock_rung(session: Session, race_id: str, rung: int) -> Stored:
+    """The row of a rung, locked for this transaction: one at a time is judged or gets jobs."""
+    where = (RUNG.c.race_id == race_id, RUNG.c.rung == rung)
+    return run(session, select(RUNG).where(*where).with_for_update()).one()
+
+
+def enqueue(
+    session: Session,
+    race: RaceView,
+    recipe: RecipeText,
+    rung: int,
+    *,
+    total_steps: int,
+    priority: int,
+    created_by: str,
+    now: datetime,
+) -> list[JobView]:
+    """One job for each seed of the race, in its order. Jobs that are there are given back as they stand."""
+    rung_row = lock_rung(session, race.id, rung)
+    mine = (JOB.c.race_id == race.id, JOB.c.rung == rung, JOB.c.recipe_digest == recipe.digest)
+    if run(session, select(JOB.c.id).where(*mine).limit(1)).first() is None:
+        values = {"digest": recipe.digest, "name": recipe.name, "canonical": recipe.canonical}
+        insert_missing(session, RECIPE, {**values, "created_by": created_by, "created_at": now})
+        shared = {
+            "race_id": race.id, "recipe_digest": recipe.digest, "rung": rung, "state": "queued", "priority": priority,
+            "total_steps": total_steps, "created_by": created_by, "created_at": now, "last_step": 0,
+            "checkpoint_step": 0, "fence": 0, "attempt": 0, "barren": 0, "fruitful": False,
+        }  # fmt: skip
+        run(session, insert(JOB), [{"id": str(uuid4()), "seed": seed, **shared} for seed in race.seeds])
+        count = update(RUNG).where(RUNG.c.race_id == race.id, RUNG.c.rung == rung)
+        run(session, count.values(recipes=rung_row.recipes + 1))
+    by_seed = {row.seed: view(row) for row in run(session, joined().where(*mine))}
+    return [by_seed[seed] for seed in race.seeds]
+
+
+def siblings(session: Session, row: Stored) -> Sequence[Stored]:
+    """The rows of one recipe at one rung of a race."""
+    mine = (JOB.c.race_id == row.race_id, JOB.c.rung == row.rung, JOB.c.recipe_digest == row.recipe_digest)
+    return run(session, select(JOB).where(*mine)).all()

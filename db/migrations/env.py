@@ -1,0 +1,10 @@
+"""Alembic's entry: run the scripts on the connection, and in the transaction, that `db.migrate` hands over."""
+
+from alembic import context
+
+from db.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=Base.metadata, render_as_batch=True
+)
+context.run_migrations()

@@ -1,0 +1,298 @@
+"""Queue: jobs wait, are claimed for a limited time, given back, or fail.
+
+    queued -> running -> done | pruned | errored        running -> queued (given back)        queued -> cancelled
+
+A job is free when it is queued *or* its lease lies in the past: nothing has to clean up after a dead worker. The fence
+counts claims, and every write carries it, so a worker that was presumed dead cannot write over its successor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, literal, select, union_all, update
+from sqlmodel import Session
+
+from db import rungs
+from db.curves import supersede
+from db.jobs import (
+    JobView,
+    LeaseLost,
+    RecipeText,
+    change,
+    enqueue,
+    held,
+    holds,
+    job,
+    joined,
+    locked,
+    lost,
+    view,
+)
+from db.judge import Judge
+from db.races import RaceView
+from db.store import Answer, Stored, run
+from db.tables import JOB, NEXT, RACE, RECIPE, RUNG, SAMPLE, state_is
+from errors import InvalidValue, Refusal, shown
+
+__all__ = [
+    "JobNotQueued", "JobView", "LeaseLost", "QueueEmpty", "RecipeText", "Ticket", "cancel", "claim", "counts", "fail",
+    "heartbeat", "job", "jobs", "release", "restart", "submit", "ticket",
+]  # fmt: skip
+
+
+class QueueEmpty(Answer):
+    """Wait as long as the message says and claim again, or submit a job."""
+
+    code = "queue_empty"
+    status = 404
+
+
+class JobNotQueued(Refusal):
+    """Only a queued job can be cancelled; the holder of a running one can release or fail it."""
+
+    code = "job_not_queued"
+    status = 409
+
+
+MAX_ATTEMPTS = 5
+"""Attempts that may end without a new sample; after them the job is errored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ticket:
+    """All that a holder needs for its next chunk: go on from `checkpoint` at `start_step` for `steps` steps."""
+
+    job_id: str
+    fence: int
+    race: str
+    race_id: str
+    name: str
+    recipe_digest: str
+    recipe: str
+    seed: int
+    rung: int
+    start_step: int
+    steps: int
+    total_steps: int
+    checkpoint: str | None
+    environment: str | None
+    corpus: str
+    lease_expires_at: datetime
+    attempt: int
+    worker: str
+
+
+def submit(
+    session: Session,
+    race: RaceView,
+    recipe: RecipeText,
+    total_steps: int,
+    *,
+    rung: int = 0,
+    priority: int = 50,
+    created_by: str,
+    now: datetime,
+) -> list[JobView]:
+    """Queue a recipe: one job for each seed of the race, in its order. What is there is given back as it stands."""
+    limits = {
+        "priority": (priority, 0, 100),
+        "rung": (rung, 0, len(race.rungs) - 1),
+        "total_steps": (total_steps, 1, 2**62),
+    }
+    for name, (value, low, high) in limits.items():
+        if not low <= value <= high:
+            raise InvalidValue(f"{name} must lie in [{low}, {high}], got {shown(value)}.")
+    return enqueue(
+        session, race, recipe, rung, total_steps=total_steps, priority=priority, created_by=created_by, now=now
+    )
+
+
+def claim(
+    session: Session,
+    *,
+    worker: str,
+    now: datetime,
+    lease_seconds: float,
+    judge: Judge,
+    race_id: str | None = None,
+    n: int = 1,
+) -> list[Ticket]:
+    """Take up to `n` free jobs: higher priority first, then age, then id. Nothing free is QueueEmpty.
+
+    A job whose attempts have stored nothing MAX_ATTEMPTS times becomes errored instead, and its rung is judged.
+    """
+    taken: list[Stored] = []
+    while len(taken) < n:
+        rows = take(session, worker, now, lease_seconds, race_id, n - len(taken))
+        if not rows:
+            break
+        for row in rows:
+            if row.barren > MAX_ATTEMPTS:
+                error(session, row, f"{MAX_ATTEMPTS} attempts ended without a new sample", judge, now)
+            else:
+                rewind(session, row, now)
+                taken.append(row)
+    if not taken:
+        return nothing_free(session, now, race_id)
+    return tickets(session, [row.id for row in taken])
+
+
+def take(
+    session: Session, worker: str, now: datetime, lease_seconds: float, race_id: str | None, n: int
+) -> list[Stored]:
+    """The claim itself, one statement: a walk along the index of queued jobs and a look at the few expired leases."""
+    here = () if race_id is None else (JOB.c.race_id == race_id,)
+    expired = (state_is(JOB, "running"), JOB.c.lease_expires_at < now)
+    columns = (JOB.c.id, JOB.c.priority, JOB.c.created_at)
+    free = [
+        select(*columns).where(*here, *which).order_by(*NEXT).limit(n).with_for_update(skip_locked=True).cte(name)
+        for name, which in (("waiting", (state_is(JOB, "queued"),)), ("abandoned", expired))
+    ]
+    both = union_all(*(select(one) for one in free)).cte("free")
+    chosen = select(both.c.id).order_by(both.c.priority.desc(), both.c.created_at, both.c.id).limit(n)
+    claimed = update(JOB).where(JOB.c.id.in_(chosen)).values(
+        state="running", worker=worker, lease_expires_at=now + timedelta(seconds=lease_seconds), fence=JOB.c.fence + 1,
+        attempt=JOB.c.attempt + 1, barren=JOB.c.barren + 1, fruitful=False, reason=None,
+        started_at=func.coalesce(JOB.c.started_at, literal(now, JOB.c.started_at.type)),
+    )  # fmt: skip
+    rows = run(session, claimed.returning(JOB)).all()
+    return sorted(rows, key=lambda row: (-row.priority, row.created_at, row.id))
+
+
+def nothing_free(session: Session, now: datetime, race_id: str | None) -> list[Ticket]:
+    """Raise QueueEmpty with the number of running jobs and the seconds until the next lease ends."""
+    here = () if race_id is None else (JOB.c.race_id == race_id,)
+    counts = select(func.count(), func.min(JOB.c.lease_expires_at)).where(state_is(JOB, "running"), *here)
+    running, ends = run(session, counts).one()
+    if not running:
+        raise QueueEmpty("No job is queued or running.")
+    raise QueueEmpty(f"{running} jobs run; the next lease ends in {max(0.0, (ends - now).total_seconds()):.0f} s.")
+
+
+def tickets(session: Session, job_ids: Sequence[str]) -> list[Ticket]:
+    """Tickets of jobs that run, in the order of the ids."""
+    names: list[Any] = [RACE.c.name.label("race"), RACE.c.corpus, RECIPE.c.name.label("name"), RECIPE.c.canonical]
+    joins = (
+        select(JOB, *names, RUNG.c.chunks)
+        .join(RACE, RACE.c.id == JOB.c.race_id)
+        .join(RECIPE, RECIPE.c.digest == JOB.c.recipe_digest)
+        .join(RUNG, (RUNG.c.race_id == JOB.c.race_id) & (RUNG.c.rung == JOB.c.rung))
+    )
+    rows = {row.id: row for row in run(session, joins.where(JOB.c.id.in_(job_ids)))}
+    return [ticket_of(rows[job_id]) for job_id in job_ids]
+
+
+def ticket_of(row: Stored) -> Ticket:
+    """A joined row as a ticket."""
+    return Ticket(
+        job_id=row.id,
+        fence=row.fence,
+        race=row.race,
+        race_id=row.race_id,
+        name=row.name,
+        recipe_digest=row.recipe_digest,
+        recipe=row.canonical,
+        seed=row.seed,
+        rung=row.rung,
+        start_step=row.checkpoint_step,
+        steps=next_boundary(row.checkpoint_step, row.total_steps, row.chunks) - row.checkpoint_step,
+        total_steps=row.total_steps,
+        checkpoint=row.checkpoint,
+        environment=row.environment,
+        corpus=row.corpus,
+        lease_expires_at=row.lease_expires_at,
+        attempt=row.attempt,
+        worker=row.worker,
+    )
+
+
+def next_boundary(step: int, total_steps: int, chunks: int) -> int:
+    """The first step after `step` at which a chunk ends: total_steps * i / chunks, rounded half up."""
+    i = step * chunks // total_steps
+    while i < chunks:
+        i += 1
+        boundary = (2 * total_steps * i + chunks) // (2 * chunks)
+        if boundary > step:
+            return boundary
+    return total_steps
+
+
+def ticket(session: Session, job_id: str, fence: int, now: datetime) -> Ticket:
+    """The ticket of the present holder, for its next chunk. Anybody else gets LeaseLost."""
+    row = run(session, select(JOB).where(JOB.c.id == job_id)).one_or_none()
+    if row is None or not holds(row, fence):
+        raise lost(session, job_id, fence)
+    return tickets(session, [job_id])[0]
+
+
+def heartbeat(session: Session, job_id: str, fence: int, now: datetime, lease_seconds: float) -> datetime:
+    """Renew a lease, also one that has ended if nobody else has claimed the job. Gives its new end."""
+    ends = now + timedelta(seconds=lease_seconds)
+    change(session, job_id, fence, {"lease_expires_at": ends})
+    return ends
+
+
+def release(session: Session, job_id: str, fence: int, now: datetime, reason: str) -> JobView:
+    """Give a job back to the queue and say why. What was stored stays; the next claim gets a new fence."""
+    row = held(session, job_id, fence)
+    values = {"state": "queued", "worker": None, "lease_expires_at": None, "reason": reason}
+    change(session, job_id, fence, values)
+    rungs.record(session, row, "release", reason, {"attempt": row.attempt}, now, job_id=job_id)
+    return job(session, job_id)
+
+
+def fail(session: Session, job_id: str, fence: int, now: datetime, reason: str, *, judge: Judge) -> JobView:
+    """End a run that cannot go on. Its recipe is lost at this rung, which is judged: it may be complete now."""
+    error(session, held(session, job_id, fence), reason, judge, now)
+    return job(session, job_id)
+
+
+def error(session: Session, row: Stored, reason: str, judge: Judge, now: datetime) -> None:
+    """A running job becomes errored."""
+    values = {"state": "errored", "lease_expires_at": None, "reason": reason, "finished_at": now}
+    change(session, row.id, row.fence, values)
+    rungs.lose(session, row, "fail", reason, {"attempt": row.attempt, "barren": row.barren}, judge, now)
+
+
+def cancel(session: Session, job_id: str, now: datetime, reason: str, *, judge: Judge) -> JobView:
+    """Take a queued job out of the race, and with it its recipe at this rung. Any other state is JobNotQueued."""
+    row = locked(session, job_id)
+    if row.state != "queued":
+        raise JobNotQueued(f"The job is {row.state}.")
+    run(session, update(JOB).where(JOB.c.id == job_id).values(state="cancelled", reason=reason, finished_at=now))
+    rungs.lose(session, row, "cancel", reason, {}, judge, now)
+    return job(session, job_id)
+
+
+def restart(session: Session, job_id: str, fence: int, environment: str, now: datetime) -> JobView:
+    """Begin a run again in another environment, where its numbers cannot be the same: a new attempt from step 0."""
+    row = held(session, job_id, fence)
+    supersede(session, job_id, SAMPLE.c.step > 0, "the run moved to another environment", now)
+    anew = {"last_step": 0, "checkpoint_step": 0, "checkpoint": None, "provenance": None, "fruitful": False}
+    counts = {"attempt": row.attempt + 1, "barren": row.barren + 1}
+    change(session, job_id, fence, {"environment": environment, **anew, **counts})
+    return job(session, job_id)
+
+
+def rewind(session: Session, row: Stored, now: datetime) -> None:
+    """A new holder goes on from the last checkpoint: claimed samples after it give way to the ones it will write."""
+    if row.last_step > row.checkpoint_step:
+        supersede(session, row.id, SAMPLE.c.step > row.checkpoint_step, "reported without a checkpoint", now)
+        change(session, row.id, row.fence, {"last_step": row.checkpoint_step})
+
+
+def jobs(session: Session, race_id: str, limit: int = 100, *, state: str | None = None) -> list[JobView]:
+    """Jobs of a race for a status screen, newest first; of one state if it is named."""
+    wanted = joined().where(JOB.c.race_id == race_id)
+    if state is not None:
+        wanted = wanted.where(JOB.c.state == state)
+    return [view(row) for row in run(session, wanted.order_by(JOB.c.created_at.desc(), JOB.c.id).limit(limit))]
+
+
+def counts(session: Session, race_id: str) -> dict[str, int]:
+    """state -> number of the race's jobs, states in alphabetical order; states without a job are left out."""
+    c = JOB.c
+    grouped = select(c.state, func.count()).where(c.race_id == race_id).group_by(c.state).order_by(c.state)
+    return {state: number for state, number in run(session, grouped)}

@@ -1,0 +1,167 @@
+"""Rungs: what happens when a recipe is through with one. It gets a standing, and the race's pruner says who moves up.
+
+All of it happens in the transaction that ends the recipe's last job there, with the rung's row locked: nobody is judged
+twice, and a finisher sees all who finished before.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from math import fsum, sqrt
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlmodel import Session
+
+from db import races
+from db.jobs import RecipeText, enqueue, lock_rung, siblings
+from db.judge import Finished, Judge, Promotion, RungFacts
+from db.races import RaceView
+from db.store import Stored, run
+from db.tables import DECISION, JOB, RECIPE, STANDING, state_is
+
+
+def complete(session: Session, row: Stored, judge: Judge, now: datetime) -> None:
+    """A job of this recipe is done. When it was the last of the race's seeds, write the standing and judge the rung.
+
+    The seeds' numbers must be of one provenance; only measured ones are judged. A measured standing takes the place of
+    a claimed one; a lost recipe stays lost.
+    """
+    race = races.by_id(session, row.race_id)
+    rung = lock_rung(session, row.race_id, row.rung)
+    done = {job.seed: job for job in siblings(session, row) if job.state == "done"}
+    provenances = {job.provenance for job in done.values()}
+    found = standing(session, row)
+    if set(done) != set(race.seeds) or len(provenances) != 1 or (found and found.mean is None):
+        return
+    bpbs = [done[seed].final_bpb for seed in race.seeds]
+    provenance = provenances.pop()
+    put_standing(session, row, provenance, bpbs, now, replace=found is not None)
+    if provenance == "measured":
+        promote(session, race, rung, judge, now)
+
+
+def lose(
+    session: Session, row: Stored, action: str, reason: str, numbers: Mapping[str, Any], judge: Judge, now: datetime
+) -> None:
+    """A job ended without a result: keep the decision, cancel what of its recipe is queued, judge the rung.
+
+    The recipe cannot complete the rung any more; it counts there as one that is through, and ranks nowhere.
+    """
+    race = races.by_id(session, row.race_id)
+    rung = lock_rung(session, row.race_id, row.rung)
+    record(session, row, action, reason, numbers, now, job_id=row.id)
+    cancel_queued(session, row, now)
+    if standing(session, row) is None:
+        put_standing(session, row, row.provenance or "measured", [], now)
+        promote(session, race, rung, judge, now)
+
+
+def cancel_queued(session: Session, row: Stored, now: datetime) -> None:
+    """Cancel the recipe's queued jobs at this rung. One that is being claimed this moment is left to its claimer."""
+    mine = (JOB.c.race_id == row.race_id, JOB.c.rung == row.rung, JOB.c.recipe_digest == row.recipe_digest)
+    free = select(JOB.c.id).where(*mine, state_is(JOB, "queued")).with_for_update(skip_locked=True)
+    change = update(JOB).where(JOB.c.id.in_(free.scalar_subquery()))
+    run(session, change.values(state="cancelled", reason="another seed of the recipe was lost", finished_at=now))
+
+
+def standing(session: Session, row: Stored) -> Stored | None:
+    """The standing of a job's recipe at its rung, or None."""
+    return run(session, select(STANDING).where(*key(row))).one_or_none()
+
+
+def key(row: Stored) -> tuple[Any, ...]:
+    """What names the standing of a job's recipe."""
+    c = STANDING.c
+    return (c.race_id == row.race_id, c.rung == row.rung, c.recipe_digest == row.recipe_digest)
+
+
+def put_standing(
+    session: Session, row: Stored, provenance: str, bpbs: list[float], now: datetime, *, replace: bool = False
+) -> None:
+    """Store mean, standard deviation and values in the order of the race's seeds; no values: the recipe is lost."""
+    mean, sd = mean_and_sd(bpbs) if bpbs else (None, None)
+    values = {"provenance": provenance, "mean": mean, "sd": sd, "n": len(bpbs), "bpbs": bpbs, "created_at": now}
+    if replace:
+        run(session, update(STANDING).where(*key(row)).values(**values))
+        return
+    names = {"race_id": row.race_id, "rung": row.rung, "recipe_digest": row.recipe_digest, "promoted": False}
+    run(session, insert(STANDING).values(**names, **values))
+
+
+def mean_and_sd(values: list[float]) -> tuple[float, float]:
+    """Mean, and standard deviation with n - 1 (0 for one value). Correctly rounded sums: order does not matter."""
+    mean = fsum(values) / len(values)
+    return mean, sqrt(fsum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
+
+
+def promote(session: Session, race: RaceView, rung: Stored, judge: Judge, now: datetime) -> None:
+    """Ask the judge, and queue who moves up. The rung's row must be locked."""
+    for promotion in judge.promotions(facts(session, race, rung)):
+        here = select(STANDING).where(
+            STANDING.c.race_id == race.id,
+            STANDING.c.rung == rung.rung,
+            STANDING.c.recipe_digest == promotion.recipe_digest,
+            STANDING.c.mean.is_not(None),
+            STANDING.c.provenance == "measured",
+            STANDING.c.promoted.is_(False),
+        )
+        row = run(session, here).one_or_none()
+        if row is not None and rung.rung + 1 < len(race.rungs):
+            move_up(session, race, row, promotion, judge, now)
+
+
+def move_up(session: Session, race: RaceView, row: Stored, promotion: Promotion, judge: Judge, now: datetime) -> None:
+    """Mark the standing, keep the decision, queue the recipe's jobs at the next rung a little ahead of their like."""
+    run(session, update(STANDING).where(*key(row)).values(promoted=True))
+    record(session, row, "promote", promotion.reason, promotion.numbers, now)
+    recipe = run(session, select(RECIPE).where(RECIPE.c.digest == row.recipe_digest)).one()
+    job = siblings(session, row)[0]
+    enqueue(
+        session,
+        race,
+        RecipeText(digest=recipe.digest, name=recipe.name, canonical=recipe.canonical),
+        row.rung + 1,
+        total_steps=judge.steps(recipe.canonical, race.bytes_at(row.rung + 1)),
+        priority=min(100, job.priority + 1),
+        created_by=job.created_by,
+        now=now,
+    )
+
+
+def facts(session: Session, race: RaceView, rung: Stored) -> RungFacts:
+    """What is known about a rung. Claimed numbers are not part of it."""
+    c = STANDING.c
+    through = select(c.recipe_digest, c.mean, c.n, c.promoted, c.provenance).where(
+        c.race_id == race.id, c.rung == rung.rung
+    )
+    rows = run(session, through.order_by(c.recipe_digest)).all()
+    finished = tuple(
+        Finished(recipe_digest=row.recipe_digest, mean=row.mean, n=row.n, promoted=row.promoted)
+        for row in rows
+        if row.provenance == "measured" or row.mean is None
+    )
+    return RungFacts(
+        rung=rung.rung,
+        last_rung=rung.rung + 1 == len(race.rungs),
+        finished=finished,
+        unfinished=rung.recipes - len(rows),
+        eta=race.eta,
+        quorum=race.quorum_at(rung.rung),
+        pruner=race.pruner,
+    )
+
+
+def record(
+    session: Session,
+    row: Stored,
+    action: str,
+    reason: str,
+    numbers: Mapping[str, Any],
+    now: datetime,
+    *,
+    job_id: str | None = None,
+) -> None:
+    """Keep a decision about a job or, without `job_id`, about its recipe."""
+    values = {"race_id": row.race_id, "recipe_digest": row.recipe_digest, "rung": row.rung, "job_id": job_id}
+    content = {"action": action, "reason": reason, "numbers": dict(numbers), "created_at": now}
+    run(session, insert(DECISION).values(**values, **content))

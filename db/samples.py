@@ -1,0 +1,266 @@
+"""Samples: bits-per-byte values come in, are checked, stored and judged, in one transaction.
+
+Nothing a caller sends is believed that can be checked: the fence, the recipe's digest, the arithmetic of the value, its
+place in the run, the checkpoint behind it. A measured value decides; a claimed one is kept and shown apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, insert, or_, select, update
+from sqlmodel import Session
+
+from db import leaderboard, races, rungs
+from db.artifacts import exists
+from db.checks import Batch, SampleIn, Sorted, check_batch, sort_out
+from db.curves import SampleView, curve, peers, supersede
+from db.jobs import JobView, change, job, locked, lost
+from db.judge import Judge, RunFacts, Verdict
+from db.races import RaceView
+from db.store import Stored, run
+from db.tables import DECISION, JOB, SAMPLE, state_is
+from errors import ArtifactMissing
+
+__all__ = [
+    "ALPHA", "Batch", "Decided", "DecisionView", "Judge", "SampleIn", "SampleView", "Written", "curve", "decisions",
+    "rejudge", "running", "write",
+]  # fmt: skip
+
+ALPHA = 0.11803398874989485
+"""Weight of the newest value in the moving average: phi**-3 / 2, with phi the golden ratio."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """What becomes of the run: `continue`, `prune` or, after its last step, `done`."""
+
+    action: str
+    rung: int
+    reason: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a batch changed. `provenance` is its last sample's as stored; a run that has ended has its lease end now."""
+
+    stored: int
+    duplicates: int
+    ema: float
+    provenance: str
+    decision: Decided
+    lease_expires_at: datetime
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionView:
+    """A stored decision. `job_id` is None for one about a recipe."""
+
+    job_id: str | None
+    recipe_digest: str
+    rung: int
+    action: str
+    reason: str
+    numbers: dict[str, Any]
+    created_at: datetime
+
+
+def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Written:
+    """Store a batch, renew the lease and decide. The caller's transaction makes it all or nothing.
+
+    The holder may repeat a batch, also after the run has ended: that changes nothing but the lease. Raises LeaseLost,
+    WrongDigest, WrongEnvironment, InvalidBpb, InvalidStep, SampleConflict, ArtifactMissing.
+    """
+    row = locked(session, batch.job_id)
+    if row.fence != batch.fence or row.state not in ("running", "done", "pruned"):
+        raise lost(session, batch.job_id, batch.fence)
+    race = races.by_id(session, row.race_id)
+    check_batch(batch, row, race.sanity)
+    stored = stored_at(session, row.id, {row.last_step, *(sample.step for sample in batch.samples)})
+    found = sort_out(batch, row.last_step, row.total_steps, stored)
+    if found.new and row.state != "running":
+        raise lost(session, batch.job_id, batch.fence)
+    check_checkpoint(session, batch, found)
+    ema = store(session, row, batch, found, stored, now)
+    lease = now + timedelta(seconds=batch.lease_seconds)
+    advance(session, row, batch, found, lease, now)
+    if row.state == "running":
+        decided, state = decide(session, race, row, batch, found, judge, now)
+    else:
+        if row.state == "done" and found.better:
+            rungs.complete(session, row, judge, now)
+        decided, state = ended(session, row), row.state
+    return Written(
+        stored=len(found.changes),
+        duplicates=found.duplicates,
+        ema=ema,
+        provenance=batch.provenance if found.changes else stored[batch.samples[-1].step].provenance,
+        decision=decided,
+        lease_expires_at=lease if state == "running" else now,
+        state=state,
+    )
+
+
+def stored_at(session: Session, job_id: str, steps: set[int]) -> dict[int, Stored]:
+    """step -> row of the job's samples at these steps."""
+    where = (SAMPLE.c.job_id == job_id, SAMPLE.c.step.in_(sorted(steps)))
+    return {row.step: row for row in run(session, select(SAMPLE).where(*where))}
+
+
+def check_checkpoint(session: Session, batch: Batch, found: Sorted) -> None:
+    """A named checkpoint must be held here, and a measured sample must have one of its own. Raises ArtifactMissing."""
+    if not found.changes:
+        return
+    if batch.provenance == "measured" and (batch.checkpoint is None or len(found.changes) > 1):
+        raise ArtifactMissing("Each measured sample is sent with the checkpoint of its own step.")
+    if batch.checkpoint is not None and not exists(session, batch.checkpoint):
+        raise ArtifactMissing(f"There is no artifact {batch.checkpoint}.")
+
+
+def store(
+    session: Session, row: Stored, batch: Batch, found: Sorted, stored: dict[int, Stored], now: datetime
+) -> float:
+    """Write the rows and give the moving average at the last step."""
+    last = found.changes[-1] if found.changes else None
+    ema = stored[row.last_step].ema if row.last_step else None
+    rows = []
+    for sample in found.changes:
+        ema = sample.bpb if ema is None else ema + ALPHA * (sample.bpb - ema)
+        own = {"checkpoint": batch.checkpoint, "receipt": batch.receipt} if sample is last else {}
+        values = {"step": sample.step, "bpb": sample.bpb, "nll_sum": sample.nll_sum, "byte_count": sample.byte_count}
+        shared = {"job_id": row.id, "provenance": batch.provenance, "environment": batch.environment, "ema": ema}
+        empty = {"checkpoint": None, "receipt": None}
+        rows.append({**values, **shared, **empty, **own, "attempt": row.attempt, "created_at": now})
+    if found.better:
+        replaced = SAMPLE.c.step.in_([sample.step for sample in found.better])
+        supersede(session, row.id, replaced, "a measured value took its place", now)
+    if rows:
+        run(session, insert(SAMPLE), rows)
+    if found.better:
+        ema = average_anew(session, row.id)
+    assert ema is not None, "a job whose samples are all duplicates has samples"
+    return float(ema)
+
+
+def average_anew(session: Session, job_id: str) -> float:
+    """Compute the moving average of a whole run again, after a value within it was replaced."""
+    ema = None
+    for sample in curve(session, job_id):
+        ema = sample.bpb if ema is None else ema + ALPHA * (sample.bpb - ema)
+        if ema != sample.ema:
+            where = (SAMPLE.c.job_id == job_id, SAMPLE.c.step == sample.step)
+            run(session, update(SAMPLE).where(*where).values(ema=ema))
+    assert ema is not None, "a replaced sample is a sample"
+    return ema
+
+
+def advance(session: Session, row: Stored, batch: Batch, found: Sorted, lease: datetime, now: datetime) -> None:
+    """Bring the job's row up to its samples: lease, last step, checkpoint, result."""
+    values: dict[str, Any] = {"lease_expires_at": lease} if row.state == "running" else {}
+    if found.changes:
+        last = found.changes[-1]
+        if last.step >= row.last_step:
+            values |= {"last_step": last.step, "provenance": batch.provenance}
+        if batch.checkpoint is not None and last.step >= row.checkpoint_step:
+            values |= {"checkpoint": batch.checkpoint, "checkpoint_step": last.step}
+        if last.step == row.total_steps:
+            finished = row.finished_at or now
+            values |= {"state": "done", "final_bpb": last.bpb, "lease_expires_at": None, "finished_at": finished}
+        values["environment"] = batch.environment or row.environment
+    if found.new and not row.fruitful:
+        values |= {"fruitful": True, "barren": row.barren - 1}
+    if values:
+        change(session, row.id, row.fence, values, was=row.state)
+
+
+def decide(
+    session: Session, race: RaceView, row: Stored, batch: Batch, found: Sorted, judge: Judge, now: datetime
+) -> tuple[Decided, str]:
+    """What becomes of a run that has got this batch, and its state afterwards."""
+    if found.new and found.new[-1].step == row.total_steps:
+        rungs.complete(session, row, judge, now)
+        return done(row.rung, found.new[-1].bpb), "done"
+    if not found.changes or batch.provenance != "measured":
+        reason = "claimed" if found.changes else "confirmed"
+        return Decided(action="continue", rung=row.rung, reason=reason), "running"
+    verdict = judge.survives(facts(session, race, row, found.changes[-1]))
+    if verdict.action == "prune":
+        prune(session, row, verdict, judge, now)
+    return decided_by(verdict, row), "pruned" if verdict.action == "prune" else "running"
+
+
+def done(rung: int, bpb: float) -> Decided:
+    """The decision about a complete run."""
+    return Decided(action="done", rung=rung, reason="finished", numbers={"bpb": bpb})
+
+
+def ended(session: Session, row: Stored) -> Decided:
+    """What was decided about a run that has ended."""
+    if row.state == "done":
+        return done(row.rung, job(session, row.id).final_bpb or 0.0)
+    where = (DECISION.c.job_id == row.id, DECISION.c.recipe_digest == row.recipe_digest, DECISION.c.action == "prune")
+    last = run(session, select(DECISION).where(*where).order_by(DECISION.c.id.desc()).limit(1)).one()
+    return decided_by(last, row)
+
+
+def decided_by(verdict: Verdict | Stored, row: Stored) -> Decided:
+    """A verdict about a job as the answer to its holder."""
+    return Decided(action=verdict.action, rung=row.rung, reason=verdict.reason, numbers=dict(verdict.numbers))
+
+
+def facts(session: Session, race: RaceView, row: Stored, sample: SampleIn | Stored) -> RunFacts:
+    """What is known about a run at one of its samples."""
+    return RunFacts(
+        rung=row.rung,
+        phase=sample.step / row.total_steps,
+        bpb=sample.bpb,
+        warmup_fraction=race.warmup_fraction,
+        eta=race.eta,
+        peers=peers(session, row),
+        incumbent=leaderboard.leader(session, race.id) == row.recipe_digest,
+        pruner=race.pruner,
+    )
+
+
+def prune(session: Session, row: Stored, verdict: Verdict, judge: Judge, now: datetime) -> None:
+    """Stop a running job for good. Its recipe is lost at this rung."""
+    values = {"state": "pruned", "lease_expires_at": None, "reason": verdict.reason, "finished_at": now}
+    change(session, row.id, row.fence, values)
+    rungs.lose(session, row, "prune", verdict.reason, verdict.numbers, judge, now)
+
+
+def running(session: Session, race_id: str) -> list[str]:
+    """Ids of a race's running jobs, oldest first."""
+    where = (JOB.c.race_id == race_id, state_is(JOB, "running"))
+    return list(run(session, select(JOB.c.id).where(*where).order_by(JOB.c.created_at, JOB.c.id)).scalars())
+
+
+def rejudge(session: Session, job_id: str, judge: Judge, now: datetime, *, apply: bool) -> tuple[JobView, Decided]:
+    """Judge a running job by its last measured value; with `apply`, stop it if the judge says so."""
+    row = locked(session, job_id)
+    measured = select(SAMPLE).where(SAMPLE.c.job_id == job_id, SAMPLE.c.provenance == "measured")
+    last = run(session, measured.order_by(SAMPLE.c.step.desc()).limit(1)).one_or_none()
+    if row.state != "running" or last is None:
+        reason = "nothing_measured" if row.state == "running" else "not_running"
+        return job(session, job_id), Decided(action="continue", rung=row.rung, reason=reason)
+    verdict = judge.survives(facts(session, races.by_id(session, row.race_id), row, last))
+    if apply and verdict.action == "prune":
+        prune(session, row, verdict, judge, now)
+    return job(session, job_id), decided_by(verdict, row)
+
+
+def decisions(
+    session: Session, *, race_id: str | None = None, job_id: str | None = None, limit: int = 100
+) -> list[DecisionView]:
+    """The latest decisions of a race, or those about a job and about its recipe at its rung; the latest first."""
+    c = DECISION.c
+    wanted = select(DECISION) if race_id is None else select(DECISION).where(c.race_id == race_id)
+    if job_id is not None:
+        about = job(session, job_id)
+        recipe = (c.recipe_digest == about.recipe_digest, c.race_id == about.race_id, c.rung == about.rung)
+        wanted = wanted.where(and_(*recipe), or_(c.job_id == job_id, c.job_id.is_(None)))
+    rows = run(session, wanted.order_by(c.id.desc()).limit(limit))
+    return [DecisionView(**{one.name: getattr(row, one.name) for one in fields(DecisionView)}) for row in rows]

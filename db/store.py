@@ -1,0 +1,119 @@
+"""Store: one database, opened once a process, and the two kinds of transaction on it.
+
+SQLite (WAL) by default, PostgreSQL by URL. On SQLite an acknowledged write survives the death of the process
+(`synchronous=NORMAL`); a power cut may take the last few transactions with it, never a part of one. Who cannot live
+with that uses PostgreSQL.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import Session
+
+from db.migrate import upgrade
+from errors import Refusal
+
+Stored = Row[*tuple[Any, ...]]
+"""A row as the database gives it: values by name, never leaving this package."""
+
+BUSY_MS = 30_000
+"""How long a SQLite connection waits for another process's transaction; each takes milliseconds."""
+
+
+class Answer(Refusal):
+    """Read the message: it answers the call. What was noted on the way is stored."""
+
+
+class Store:
+    """An open database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(writes=True)
+        options: dict[str, Any] = {"writes": False}
+        if engine.dialect.name == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reader = engine.execution_options(**options)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that commits at the end, and rolls back when anything but an Answer is raised. Keep it short."""
+        with Session(self._writer) as session:
+            try:
+                yield session
+            except Answer:
+                session.commit()
+                raise
+            session.commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one moment of the database and cannot write."""
+        with Session(self._reader) as session:
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def open_store(url: str, *, migrate: bool = True) -> Store:
+    """Open the database at an SQLAlchemy URL, and bring its tables up to date where they are not.
+
+    Raises StoreTooNew for a database that a later version of the program has changed.
+    """
+    store = Store(connect(url))
+    try:
+        if migrate:
+            upgrade(store.engine)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def connect(url: str) -> Engine:
+    """An engine whose SQLite connections behave: SQLAlchemy, not the driver, begins transactions."""
+    if url.startswith(("postgres://", "postgresql://")):
+        url = "postgresql+psycopg://" + url.split("://", 1)[1]
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=True, pool_recycle=240)
+    engine = create_engine(url, pool_size=8, max_overflow=32, connect_args={"timeout": BUSY_MS / 1000})
+    event.listen(engine, "connect", set_pragmas)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def set_pragmas(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """What every SQLite connection needs before its first statement."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def begin(connection: Connection) -> None:
+    """Begin on SQLite: a writer takes the write lock at once, so it never finds out half-way that it is too late."""
+    writes = connection.get_execution_options().get("writes", True)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def run(
+    session: Session, statement: Executable, rows: list[dict[str, Any]] | None = None
+) -> CursorResult[*tuple[Any, ...]]:
+    """Send one statement past the object mapper; with `rows`, once for each of them."""
+    return session.connection().execute(statement, rows)
+
+
+def insert_missing(session: Session, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless one with the same key exists, whoever else is inserting it. True: it was new."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    new = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
+    return run(session, new).first() is not None

@@ -1,0 +1,97 @@
+"""Tokens: bearer secrets with scopes. The store keeps their SHA-256; the secret is shown once, when it is made."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from sqlalchemy import insert, or_, select, update
+from sqlmodel import Session
+
+from db.store import run
+from db.tables import TOKEN
+from errors import InvalidValue, shown, unknown
+
+SCOPES = ("read", "submit", "work", "measure", "referee", "admin")
+PREFIX_LENGTH = 13
+"""Characters of the secret that name a token in lists: `igla_` and 48 of its 256 bits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenView:
+    """A token without its secret."""
+
+    prefix: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Who calls, and what they may do."""
+
+    name: str
+    scopes: frozenset[str]
+
+
+def create(
+    session: Session, name: str, scopes: Sequence[str], now: datetime, expires_at: datetime | None = None
+) -> tuple[str, TokenView]:
+    """Make a token. The secret is given here and nowhere else."""
+    if not scopes or not 0 < len(name) <= 64:
+        raise InvalidValue("A token needs a name of at most 64 characters and at least one scope.")
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise unknown("scope", scope, SCOPES)
+    if expires_at is not None and expires_at <= now:
+        raise InvalidValue(f"A token cannot have expired before it is made, got {shown(expires_at.isoformat())}.")
+    secret = "igla_" + secrets.token_urlsafe(32)
+    values = {"prefix": secret[:PREFIX_LENGTH], "name": name, "scopes": sorted(set(scopes)), "created_at": now}
+    row = insert(TOKEN).values(**values, digest=digest_of(secret), expires_at=expires_at).returning(TOKEN)
+    return secret, view(run(session, row).one())
+
+
+def listing(session: Session) -> list[TokenView]:
+    """Every token, oldest first, revoked ones included."""
+    return [view(row) for row in run(session, select(TOKEN).order_by(TOKEN.c.created_at, TOKEN.c.prefix))]
+
+
+def revoke(session: Session, prefix_or_name: str, now: datetime) -> list[TokenView]:
+    """Revoke the tokens of this prefix or name. Revoking again keeps the first time."""
+    which = or_(TOKEN.c.prefix == prefix_or_name, TOKEN.c.name == prefix_or_name)
+    run(session, update(TOKEN).where(which, TOKEN.c.revoked_at.is_(None)).values(revoked_at=now))
+    found = [view(row) for row in run(session, select(TOKEN).where(which).order_by(TOKEN.c.prefix))]
+    if not found:
+        raise unknown("token", prefix_or_name, run(session, select(TOKEN.c.name)).scalars())
+    return found
+
+
+def verify(session: Session, secret: str, now: datetime) -> Principal | None:
+    """Who the secret belongs to; None for one that is unknown, expired or revoked. Compares in constant time."""
+    row = run(session, select(TOKEN).where(TOKEN.c.prefix == secret[:PREFIX_LENGTH])).one_or_none()
+    if row is None or not hmac.compare_digest(row.digest, digest_of(secret)):
+        return None
+    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        return None
+    return Principal(name=row.name, scopes=frozenset(row.scopes))
+
+
+def any_exists(session: Session) -> bool:
+    """Whether a token was ever made."""
+    return run(session, select(TOKEN.c.prefix).limit(1)).first() is not None
+
+
+def digest_of(secret: str) -> str:
+    """What is stored of a secret. It has 256 random bits, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def view(row: object) -> TokenView:
+    """A row as a value."""
+    values = {field.name: getattr(row, field.name) for field in fields(TokenView)}
+    return TokenView(**{**values, "scopes": tuple(values["scopes"])})

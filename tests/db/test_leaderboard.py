@@ -1,0 +1,107 @@
+import base64
+import json
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from db.leaderboard import InvalidCursor, decode, leader
+from errors import InvalidValue
+
+
+@pytest.fixture
+def race(world):
+    return world.race(seeds=(7, 3), rungs=((1, 3), (1, 1)), chunks=(1, 1), quorum=100)
+
+
+def test_a_row_says_what_it_ranks_by_and_how_sure_it_is(world, race):
+    world.run_recipe(race, "a", [2.0, 3.0])
+    (row,) = world.board(race).rows
+    assert (row.rank, row.name, row.recipe, row.rung, row.rungs) == (1, "recipe a", "a", 0, 2)
+    assert (row.seeds, row.values) == ((7, 3), (2.0, 3.0))
+    assert (row.mean, row.bpb, row.n, row.sd) == (2.5, 2.5, 2, pytest.approx(0.5**0.5))
+    assert (row.provenance, row.corpus) == ("measured", "c" * 64)
+
+
+def test_lower_is_better_and_equal_means_go_by_digest(world, race):
+    for digest, bpb in (("d", 2.0), ("b", 2.0), ("c", 1.0), ("a", 3.0)):
+        world.run_recipe(race, digest, [bpb, bpb])
+    assert [(row.rank, row.recipe) for row in world.board(race).rows] == [(1, "c"), (2, "b"), (3, "d"), (4, "a")]
+    assert world.look(leader, race.id) == "c"
+
+
+def test_a_higher_rung_ranks_first_and_a_recipe_stands_on_its_highest_only(world):
+    race = world.race(seeds=(1,), rungs=((1, 3), (1, 1)), chunks=(1, 1), quorum=1, eta=2)
+    world.run_recipe(race, "first", [2.0])
+    world.run_recipe(race, "second", [1.9])
+    assert [row.recipe for row in world.board(race).rows] == ["second", "first"]
+    world.finish(world.claim_one(race_id=race.id), 2.5)
+    assert [(row.recipe, row.rung, row.mean) for row in world.board(race).rows] == [
+        ("second", 1, 2.5),
+        ("first", 0, 2.0),
+    ]
+
+
+def test_a_recipe_that_is_lost_higher_up_keeps_its_place_below(world):
+    race = world.race(seeds=(1,), rungs=((1, 3), (1, 1)), chunks=(2, 2), quorum=1, eta=2)
+    world.run_recipe(race, "first", [2.0])
+    world.run_recipe(race, "second", [1.9])
+    world.write(world.claim_one(race_id=race.id), (1, 7.5))
+    assert [(row.recipe, row.rung) for row in world.board(race).rows] == [("second", 0), ("first", 0)]
+
+
+def test_claimed_measured_and_verified_numbers_are_never_on_one_board(world, race):
+    world.run_recipe(race, "claims", [0.5, 0.5], provenance="claimed")
+    world.run_recipe(race, "measured", [2.0, 2.0])
+    assert [row.recipe for row in world.board(race).rows] == ["measured"]
+    assert [row.recipe for row in world.board(race, provenance="claimed").rows] == ["claims"]
+    assert world.board(race, provenance="verified").rows == ()
+
+
+def test_races_do_not_mix(world, race):
+    world.run_recipe(race, "a", [2.0, 2.0])
+    assert world.board(world.race("other")).rows == ()
+    assert world.look(leader, world.race("other").id) is None
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(bpbs=st.lists(st.floats(0.3, 6.9), min_size=1, max_size=7), limit=st.integers(1, 8))
+def test_the_pages_together_are_the_whole_board_and_come_to_an_end(new_world, bpbs, limit):
+    world = new_world()
+    race = world.race(seeds=(1,), quorum=100)
+    for i, bpb in enumerate(bpbs):
+        world.run_recipe(race, f"{i}", [bpb])
+    whole = world.board(race, limit=100)
+    assert whole.next_cursor is None and len(whole.rows) == len(bpbs)
+    paged, cursor = [], None
+    for _ in range(-(-len(bpbs) // limit)):
+        page = world.board(race, limit=limit, cursor=cursor)
+        paged += page.rows
+        cursor = page.next_cursor
+    assert cursor is None
+    assert tuple(paged) == whole.rows
+
+
+def word(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+@given(st.text() | st.builds(word, st.none() | st.integers() | st.lists(st.floats() | st.integers() | st.text())))
+@example(word([1, 0, float("nan"), "a"]))
+@example(word([1, 0, 1e400, "a"]))
+@example(word([1, 0, 2, "a"]))
+@example(word([True, 0, 2.0, "a"]))
+@example(word([0, 0, 2.0, "a"]))
+@example(word([2**40, 0, 2.0, "a"]))
+@example(word([1, 2**40, 2.0, "a"]))
+@example("=" * 7)
+@example("[" * 100_000)
+@example(base64.urlsafe_b64encode(b"[" * 100_000).decode())
+def test_a_cursor_that_no_page_gave_is_refused(cursor):
+    with pytest.raises(InvalidCursor):
+        decode(cursor)
+
+
+def test_a_page_holds_at_least_one_row(world, race):
+    with pytest.raises(InvalidValue):
+        world.board(race, limit=0)

@@ -1,0 +1,20 @@
+from collections.abc import Iterator
+
+import pytest
+
+from server.runtime import open_runtime
+from server.settings import Settings
+from tests.serving import Served, serving
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("served"), "--engines", "1") as server:
+        yield server
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    opened = open_runtime(Settings(data=tmp_path))
+    yield opened
+    opened.store.close()

@@ -1,0 +1,129 @@
+import math
+
+import pytest
+import torch
+
+from training.optimizers import grouped, optimizers
+from training.optimizers.muon import orthogonal
+from training.run import Run
+from training.windows import as_tensor
+
+
+@pytest.fixture(params=optimizers)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def begun(name, small, texts):
+    """A run with that optimizer after a few steps: begun() -> (run, losses)."""
+
+    def start(steps=5, seed=1):
+        run = Run(small(optimizer=name), seed, 60)
+        return run, [run.train(as_tensor(texts.split("train"))) for _ in range(steps)]
+
+    return start
+
+
+def test_it_decreases_the_loss_of_a_real_model(begun):
+    _, losses = begun(steps=40)
+    assert losses[0] > 6
+    assert sum(losses[-5:]) / 5 < 0.6 * losses[0]
+
+
+def test_two_equal_runs_give_equal_bits(begun):
+    (one, losses), (other, again) = begun(), begun()
+    assert losses == again
+    for key, tensor in one.tensors().items():
+        assert torch.equal(tensor, other.tensors()[key]), key
+
+
+def test_state_survives_a_round_trip_bit_by_bit(begun, texts):
+    text = as_tensor(texts.split("train"))
+    run, _ = begun()
+    saved = {key: tensor.detach().clone() for key, tensor in run.tensors().items()}
+    fresh, _ = begun(steps=0, seed=2)
+    with torch.no_grad():
+        for key, tensor in fresh.tensors().items():
+            tensor.copy_(saved[key])
+    fresh.step, fresh.seed = run.step, run.seed
+    assert [fresh.train(text) for _ in range(4)] == [run.train(text) for _ in range(4)]
+    for key, tensor in run.tensors().items():
+        assert torch.equal(tensor, fresh.tensors()[key]), key
+
+
+def test_state_names_and_shapes_do_not_change_with_training(begun):
+    new, _ = begun(steps=0)
+    old, _ = begun(steps=3)
+    assert {k: v.shape for k, v in new.tensors().items()} == {k: v.shape for k, v in old.tensors().items()}
+
+
+def test_a_learning_rate_of_zero_moves_nothing(begun):
+    run, _ = begun()
+    before = {key: tensor.clone() for key, tensor in run.model.state_dict().items()}
+    run.optimizer.step(0.0)
+    for key, tensor in run.model.state_dict().items():
+        assert torch.equal(tensor, before[key]), key
+
+
+def test_every_parameter_moves(begun):
+    new, _ = begun(steps=0)
+    old, _ = begun(steps=5)
+    after = old.model.state_dict()
+    for key, tensor in new.model.state_dict().items():
+        assert not torch.equal(tensor, after[key]), key
+
+
+def test_rows_without_a_gradient_do_not_move(begun):
+    run, _ = begun(steps=4)
+    before = run.model.tables.detach().clone()
+    gradient = run.model.tables.grad.to_dense()
+    run.optimizer.step(1.0)
+    untouched = gradient.eq(0).all(1)
+    assert untouched.any()
+    assert torch.equal(run.model.tables[untouched], before[untouched])
+
+
+def test_it_echoes_the_options_it_was_built_with(name, small):
+    fields = {f"{name}.{key}": spec["max"] / 2 for key, spec in optimizers.about(name)["fields"].items()}
+    run = Run(small(optimizer=name, **fields), 0, 10)
+    assert {f"{name}.{key}": value for key, value in run.optimizer.echo().items()} == fields
+
+
+def test_scoring_uses_the_weights_that_the_optimizer_evaluates(begun):
+    run, _ = begun()
+    before = {key: tensor.clone() for key, tensor in run.model.state_dict().items()}
+    with run.optimizer.evaluation_weights():
+        assert all(tensor.isfinite().all() for tensor in run.model.state_dict().values())
+    assert all(torch.equal(tensor, before[key]) for key, tensor in run.model.state_dict().items())
+
+
+def test_every_parameter_is_in_exactly_one_group(small):
+    model = Run(small(), 0, 1).model
+    groups = grouped(model)
+    names = [name for group in (groups.matrices, groups.embeddings, groups.tables, groups.vectors) for name in group]
+    assert sorted(names) == sorted(name for name, _ in model.named_parameters())
+    assert all(parameter.ndim == 2 for parameter in groups.matrices.values())
+
+
+def test_row_adagrad_is_the_textbook_formula(small):
+    run = Run(small(), 0, 1)
+    table = run.model.tables
+    rows = run.optimizer.rows
+    first, second = torch.zeros_like(table), torch.zeros_like(table)
+    first[3], second[3] = 0.5, -2.0
+    for gradient in (first, second):
+        table.grad = gradient.to_sparse(1)
+        rows.step(1.0)
+    expected = -rows.lr * (0.5 / 0.5 - 2.0 / math.sqrt(0.25 + 4.0))
+    torch.testing.assert_close(table.detach()[3], torch.full_like(table[3], expected))
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 16), (1, 48, 16), (3, 16, 48)])
+def test_muon_brings_every_singular_value_near_one(shape):
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonal(matrices))
+    assert values.max() < 1.3
+    assert values.mean() > 0.7
+    cosine = torch.nn.functional.cosine_similarity(orthogonal(matrices).flatten(1), matrices.flatten(1))
+    assert (cosine > 0.8).all()

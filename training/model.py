@@ -1,0 +1,97 @@
+"""The byte-level language model that a recipe describes."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.compositions import Carried as BlockCarried
+from training.compositions import compositions
+from training.ngrams import BEGIN, orders, rows
+from training.recipe import Recipe, Scalar
+
+
+class Carried(NamedTuple):
+    """What a text carries to its next ids: the last ngram - 1 ids, and what each block carries.
+
+    ids: int64 [B, ngram - 1].
+    """
+
+    ids: Tensor
+    blocks: tuple[BlockCarried, ...]
+
+
+class Block(nn.Module):
+    """x + composition(norm x), then x + MLP(norm x). The MLP is down(relu(up x)^2); `down` starts at zero."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.mix = compositions[recipe.composition](recipe)
+        self.up = nn.Linear(recipe.width, recipe.mlp_ratio * recipe.width, bias=False)
+        self.down = nn.Linear(recipe.mlp_ratio * recipe.width, recipe.width, bias=False)
+        nn.init.zeros_(self.down.weight)
+
+    def forward(self, x_BTD: Tensor, carried: BlockCarried) -> tuple[Tensor, BlockCarried]:
+        """One block -> (x_BTD, what its composition carries on)."""
+        y_BTD, carried = self.mix(functional.rms_norm(x_BTD, x_BTD.shape[-1:]), carried)
+        x_BTD = x_BTD + y_BTD
+        hidden = functional.relu(self.up(functional.rms_norm(x_BTD, x_BTD.shape[-1:])))
+        return x_BTD + self.down(hidden * hidden), carried
+
+
+class ByteModel(nn.Module):
+    """Embedding of the last byte plus those of hashed n-grams, blocks, and a head tied to the byte embedding.
+
+    The id at position t is the byte *before* the one that position t predicts; BEGIN stands before the first byte.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.ngram, self.buckets, self.softcap = recipe.ngram, recipe.ngram_buckets, recipe.softcap
+        self.embedding = nn.Parameter(torch.randn(BEGIN + 1, recipe.width) * recipe.width**-0.5)
+        self.tables = nn.Parameter(torch.zeros(len(orders(self.ngram)) * self.buckets, recipe.width))
+        self.blocks = nn.ModuleList(Block(recipe) for _ in range(recipe.blocks))
+
+    def forward(self, ids_BT: Tensor, carried: Carried | None = None) -> tuple[Tensor, Carried]:
+        """Logits of the byte after each id -> ([B, T, 256], what to carry to the next ids).
+
+        A text in one call and the same text in parts with `carried` between them give the same logits, to rounding.
+        """
+        before = max(0, self.ngram - 1)
+        past_BS = ids_BT.new_full((len(ids_BT), before), BEGIN) if carried is None else carried.ids
+        ids_BS = torch.cat([past_BS, ids_BT], dim=1)
+        x_BTD = self.embed(ids_BT, ids_BS)
+        states = carried.blocks if carried is not None else (None,) * len(self.blocks)
+        after = []
+        for block, state in zip(self.blocks, states, strict=True):
+            x_BTD, state = block(x_BTD, state)
+            after.append(state)
+        logits_BTV = head(functional.rms_norm(x_BTD, x_BTD.shape[-1:]), self.embedding[:BEGIN], self.softcap)
+        return logits_BTV, Carried(ids_BS[:, ids_BT.shape[1] :], tuple(after))
+
+    def embed(self, ids_BT: Tensor, ids_BS: Tensor) -> Tensor:
+        """Byte embedding plus the sum of the rows of every n-gram that ends here -> [B, T, D]."""
+        x_BTD = functional.embedding(ids_BT, self.embedding)
+        if not orders(self.ngram):
+            return x_BTD
+        rows_NO = rows(ids_BS, self.ngram, self.buckets).flatten(0, 1)
+        return x_BTD + functional.embedding_bag(rows_NO, self.tables, mode="sum", sparse=True).view_as(x_BTD)
+
+    def echo(self) -> Mapping[str, Scalar]:
+        """The recipe fields that this model was built with, read from its modules and tensors."""
+        block = self.blocks[0]
+        assert isinstance(block, Block)
+        width = self.embedding.shape[1]
+        sizes = {"width": width, "blocks": len(self.blocks), "mlp_ratio": block.up.out_features // width}
+        own = {"ngram": self.ngram, "ngram_buckets": self.buckets, "softcap": self.softcap}
+        return {**sizes, **own, **block.mix.echo()}
+
+
+def head(x_BTD: Tensor, embedding_VD: Tensor, softcap: float) -> Tensor:
+    """softcap + softcap tanh(z / softcap) of z = x E^T, written with a sigmoid; softmax does not see the first term.
+
+    On CPU tanh takes six times as long as sigmoid, and scaling x is cheaper than scaling z.
+    """
+    return torch.sigmoid(functional.linear(x_BTD * (2 / softcap), embedding_VD)) * (2 * softcap)

@@ -1,0 +1,99 @@
+"""Gated delta rule: forget a little, then move what the key recalls towards the new value by a fraction beta.
+
+The state S in R^{K x V} is the transpose of the papers' M: it is read as y = S^T q. The error is taken after the
+decay. Keys are expected to have unit length; then 0 <= beta <= 1 is stable.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.rules import Gates, MemoryRule
+
+about = {
+    "source": "Yang, Kautz, Hatamizadeh 2024, arXiv:2412.06464 (gated delta rule); Yang et al. 2024, arXiv:2406.06484",
+    "gates": {"log_retain": {"map": "logsigmoid", "bias": 4.0}, "beta": {"map": "sigmoid", "bias": 0.0}},
+    "strategies": ["step", "segment"],
+}
+
+
+class State(NamedTuple):
+    """The matrix memory of every batch row and head."""
+
+    S_BHKV: Tensor
+
+
+def initial(q_BHTK: Tensor, v_BHTV: Tensor) -> State:
+    """An empty memory."""
+    B, H, _, K = q_BHTK.shape
+    return State(v_BHTV.new_zeros(B, H, K, v_BHTV.shape[-1]))
+
+
+def step(state: State, k_BHK: Tensor, v_BHV: Tensor, gates: Gates) -> State:
+    """D = exp(log_retain) S; S' = D + beta k (v - D^T k)^T"""
+    decayed_BHKV = gates["log_retain"].exp()[..., None, None] * state.S_BHKV
+    error_BHV = gates["beta"][..., None] * (v_BHV - read(State(decayed_BHKV), k_BHK))
+    return State(decayed_BHKV + k_BHK[..., :, None] * error_BHV[..., None, :])
+
+
+def read(state: State, q_BHK: Tensor) -> Tensor:
+    """y = S^T q"""
+    return (q_BHK[..., None, :] @ state.S_BHKV).squeeze(-2)
+
+
+def segment(
+    state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
+) -> tuple[Tensor, State]:
+    """All T steps, `length` at once, by one triangular solve (WY form); exact in exact arithmetic.
+
+    Within a segment that starts with S_0, with a_t the sum of log_retain up to t and G_tj = exp(a_t - a_j) for j <= t
+    (never above 1), the errors are U = X - Z S_0, where (I + strict_lower(beta G * K K^T)) (X, Z) = beta (V, exp(a) K).
+    Then Y = exp(a) Q S_0 + lower(G * Q K^T) U, and the next segment starts with exp(a_C) S_0 + (exp(a_C - a) K)^T U.
+    Only this last line is a loop.
+    """
+    T = k_BHTK.shape[2]
+    q, k, v, beta, log_retain = (
+        in_segments(x, min(length, T)) for x in (q_BHTK, k_BHTK, v_BHTV, gates["beta"], gates["log_retain"])
+    )
+    a_BHNC1 = log_retain.cumsum(-2)
+    G_BHNCC = (a_BHNC1 - a_BHNC1.mT).masked_fill(future(a_BHNC1), -torch.inf).exp()
+    decay_BHNC1 = a_BHNC1.exp()
+    X_Z = torch.linalg.solve_triangular(
+        beta * G_BHNCC * (k @ k.mT), beta * torch.cat([v, decay_BHNC1 * k], -1), upper=False, unitriangular=True
+    )
+    last_BHN11 = a_BHNC1[..., -1:, :]
+    V = v_BHTV.shape[-1]
+    parts = zip(
+        X_Z[..., :V].unbind(2),
+        X_Z[..., V:].unbind(2),
+        (decay_BHNC1 * q).unbind(2),
+        (G_BHNCC * (q @ k.mT)).unbind(2),
+        last_BHN11.exp().unbind(2),
+        ((last_BHN11 - a_BHNC1).exp() * k).mT.unbind(2),
+        strict=True,
+    )
+    outputs, S_BHKV = [], state.S_BHKV
+    for X, Z, decayed_q, scores, decay, decayed_k in parts:
+        U = X - Z @ S_BHKV
+        outputs.append(decayed_q @ S_BHKV + scores @ U)
+        S_BHKV = decay * S_BHKV + decayed_k @ U
+    return torch.stack(outputs, 2).flatten(2, 3)[:, :, :T], State(S_BHKV)
+
+
+def in_segments(x: Tensor, length: int) -> Tensor:
+    """[B, H, T] or [B, H, T, K] -> [B, H, N, C, 1 or K], the end filled with zeros, which change no state."""
+    x = x if x.ndim == 4 else x[..., None]
+    B, H, T, K = x.shape
+    tail = -T % length
+    return functional.pad(x, (0, 0, 0, tail)).view(B, H, (T + tail) // length, length, K)
+
+
+def future(a_BHNC1: Tensor) -> Tensor:
+    """bool [C, C]: True where the column lies after the row."""
+    C = a_BHNC1.shape[-2]
+    return torch.ones(C, C, dtype=torch.bool, device=a_BHNC1.device).triu(1)
+
+
+delta = MemoryRule(about, initial=initial, step=step, read=read, segment=segment)
