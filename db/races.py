@@ -27,8 +27,8 @@ class RaceSpec:
     corpus: digest of the corpus. heldout: public or private. budget_bytes: text that a run at the top rung trains on.
     rungs: fractions (numerator, denominator) of the budget, rising to the whole. chunks: reports that a run makes at
     each rung. eta: one recipe in eta moves up. quorum: recipes that are through with the first rung before the first
-    promotion, 0 for eta; a rung higher it is an eta-th of that. sanity: lowest and highest bits per byte that are
-    believed.
+    promotion, a rung higher an eta-th of that; 0 for eta recipes at every rung. sanity: lowest and highest bits per
+    byte that are believed.
     """
 
     name: str
@@ -60,7 +60,7 @@ class RaceView(RaceSpec):
 
     def quorum_at(self, rung: int) -> int:
         """Recipes that must be through with a rung before the first is promoted from it."""
-        return max(1, int((self.quorum or self.eta) // self.eta**rung))
+        return max(1, int(self.quorum // self.eta**rung)) if self.quorum else self.eta
 
     def bytes_at(self, rung: int) -> int:
         """Text that a run at a rung trains on."""

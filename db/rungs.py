@@ -31,7 +31,7 @@ def complete(session: Session, row: Stored, judge: Judge, now: datetime) -> None
     done = {job.seed: job for job in siblings(session, row) if job.state == "done"}
     provenances = {job.provenance for job in done.values()}
     found = standing(session, row)
-    if set(done) != set(race.seeds) or len(provenances) != 1 or (found and found.mean is None):
+    if set(done) != set(race.seeds) or len(provenances) != 1:
         return
     bpbs = [done[seed].final_bpb for seed in race.seeds]
     provenance = provenances.pop()

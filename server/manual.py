@@ -2,34 +2,30 @@
 
 from training.recipe import CHOICES, NONE, core_fields
 
-HEAD = """Run a whole race on this machine: plan, train, measure, promote, rank.
-
-Every recipe starts with all seeds at T/9 of the budget, each run a complete schedule of its own. The best third moves
-to T/3, the best of those to T. Numbers are bits per byte on held-out text, measured by igla's scorer after every chunk;
-lower is better. A run that falls far behind is stopped, and every decision is shown with its numbers. A race that was
-cut short goes on when it is started again under its name.
-
-[bold]Examples[/bold]
-
-igla race
-
-igla race --budget 15m
-
-igla race --budget 2MB --grid '{"optimizer": ["adamw", "muon"], "ngram": [0, 3]}'
-
-igla race --recipes '[{}, {"width": 192, "batch": 16}]' --seeds 1,2
-"""
+HEAD = (
+    "Run a whole race on this machine: plan, train, measure, promote, rank.",
+    "Every recipe starts with all seeds at T/9 of the budget, each run a complete schedule of its own. The best third "
+    "moves to T/3, the best of those to T. Numbers are bits per byte on held-out text, measured by igla's scorer after "
+    "every chunk; lower is better. A run that falls far behind is stopped, and every decision is shown with its "
+    "numbers. A race that was cut short goes on when it is started again under its name.",
+    "[bold]Examples[/bold]\n"
+    "igla race\n"
+    "igla race --budget 15m\n"
+    """igla race --budget 2MB --grid '{"optimizer": ["adamw", "muon"], "ngram": [0, 3]}'\n"""
+    """igla race --recipes '[{}, {"width": 96, "batch": 16}]' --seeds 1,2""",
+)
 
 
 def race_manual() -> str:
     """Text of `igla race --help`."""
     core = core_fields()
     fields = [f"{name}: {spec['help']}; {limits(spec)}" for name, spec in core.items() if name not in CHOICES]
-    blocks = [HEAD, "[bold]Recipe fields[/bold]", *fields]
+    blocks = [*HEAD, "\n".join(["[bold]Recipe fields[/bold]", *fields])]
     for kind, folder in CHOICES.items():
         names = [plug_in(name, dict(about)) for name, about in folder.abouts.items()]
         extra = [f"{NONE}: no memory"] if kind == "rule" else []
-        blocks += [f"[bold]{kind}[/bold] (default {core[kind]['default']}): {core[kind]['help']}", *names, *extra]
+        head = f"[bold]{kind}[/bold]: {core[kind]['help']} (default {core[kind]['default']})"
+        blocks.append("\n".join([head, *names, *extra]))
     return "\n\n".join(blocks)
 
 

@@ -18,6 +18,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from db import races
 from db.races import RaceSpec
 from server.board import board_table, rung_name
 from server.budget import Course, Speed, bytes_for, parse
@@ -64,7 +65,7 @@ def race_command(settings: Settings, name: str, plan: Plan, budget: str, report:
     digest, manifest = runtime.corpus("stdlib")
     corpus = Corpus.load(digest, runtime.artifacts)
     recipes = recipes_of(plan)
-    plan = replace(plan, budget_bytes=budget_bytes(console, runtime, plan, recipes, corpus, budget, began))
+    plan = replace(plan, budget_bytes=budget_bytes(console, runtime, name, plan, corpus, budget, began))
     console.print(
         f"{len(recipes)} recipes x {len(plan.seeds or DEFAULT_SEEDS)} seeds; T = {amount(plan.budget_bytes or 0)}; "
         f"corpus {digest[:12]}: {amount(manifest.splits['train'].byte_count)} to train on, "
@@ -73,7 +74,11 @@ def race_command(settings: Settings, name: str, plan: Plan, budget: str, report:
     baseline = Baseline(corpus=corpus)
     fitting = baseline.start()
     with (settings.data / "engine.log").open("ab") as output, Engines(settings, settings.engine_count, output):
-        result = watch(console, runtime, name, plan, settings.engine_count)
+        try:
+            result = watch(console, runtime, name, plan, settings.engine_count)
+        except KeyboardInterrupt:
+            console.print(f"stopped; every stored sample is kept. To go on: igla race --name {name}")
+            raise SystemExit(130) from None
     fitting.join()
     write_report(runtime, name, report, baseline.bpb)
     tell(console, settings, result, baseline.bpb, report, time.monotonic() - began)
@@ -82,12 +87,18 @@ def race_command(settings: Settings, name: str, plan: Plan, budget: str, report:
 
 
 def budget_bytes(
-    console: Console, runtime: Runtime, plan: Plan, recipes: list[Recipe], corpus: Corpus, budget: str, began: float
+    console: Console, runtime: Runtime, name: str, plan: Plan, corpus: Corpus, budget: str, began: float
 ) -> int:
-    """The top rung's budget in bytes; a time is measured out on this machine first."""
+    """The top rung's budget in bytes; a time is measured out on this machine first. A known race keeps its own."""
     kind, amount_ = parse(budget)
+    with runtime.store.reading() as session:
+        known = next((race for race in races.listing(session) if race.name == name), None)
+    if known is not None:
+        console.print(f"the race exists and goes on with its own budget of {known.budget_bytes} bytes")
+        return known.budget_bytes
     if kind == "bytes":
         return int(amount_)
+    recipes = recipes_of(plan)
     console.print(f"timing {len(recipes)} recipes to make {budget} of them")
     speed = calibrate(runtime, recipes, corpus)
     shape = RaceSpec(name="shape", corpus="", corpus_name="", budget_bytes=1, seeds=tuple(plan.seeds or DEFAULT_SEEDS))

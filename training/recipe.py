@@ -45,15 +45,15 @@ def choice(default: str, help_: str) -> Any:
 class Recipe:
     """A checked recipe. Build it with `recipe_from`; `options` holds the options of its plug-ins, defaults included."""
 
-    width: int = number(128, 16, 2048, "model width d; a multiple of 2 * heads")
-    blocks: int = number(2, 1, 64, "number of blocks")
-    heads: int = number(4, 1, 64, "heads of attention and of memory")
-    window: int = number(128, 1, 8192, "bytes that attention sees, itself included")
+    width: int = number(64, 16, 2048, "model width d; a multiple of 2 * heads")
+    blocks: int = number(1, 1, 64, "number of blocks")
+    heads: int = number(2, 1, 64, "heads of attention and of memory")
+    window: int = number(64, 1, 8192, "bytes that attention sees, itself included")
     mlp_ratio: int = number(3, 1, 16, "hidden width of the MLP over d")
-    ngram: int = number(4, 0, 8, "longest hashed n-gram that is embedded; 0 or 1 for none")
+    ngram: int = number(5, 0, 8, "longest hashed n-gram that is embedded; 0 or 1 for none")
     ngram_buckets: int = number(16384, 16, 4194304, "rows of each n-gram order's table")
     softcap: float = number(15.0, 1.0, 1000.0, "logits are softcap * tanh(z / softcap)")
-    context: int = number(256, 8, 65536, "bytes in a training window")
+    context: int = number(128, 8, 65536, "bytes in a training window")
     batch: int = number(8, 1, 4096, "windows in an optimizer step")
     warmup: float = number(0.02, 0.0, 1.0, "fraction of the budget with rising learning rate")
     decay: float = number(0.6, 0.0, 1.0, "fraction of the budget, at its end, with falling learning rate")

@@ -78,9 +78,9 @@ def test_what_could_not_be_raced_is_refused(world, unchanged, wrong):
         world.race(**{"name": "r", **wrong})
 
 
-def test_the_quorum_shrinks_with_the_rungs_and_never_below_one(world):
+def test_a_quorum_shrinks_with_the_rungs_and_without_one_eta_recipes_are_waited_for(world):
     usual, large = world.race("usual"), world.race("large", quorum=20)
-    assert [usual.quorum_at(rung) for rung in range(3)] == [3, 1, 1]
+    assert [usual.quorum_at(rung) for rung in range(3)] == [3, 3, 3]
     assert [large.quorum_at(rung) for rung in range(3)] == [20, 6, 2]
 
 

@@ -3,12 +3,13 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import insert, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from db import migrate, workers
@@ -65,6 +66,22 @@ def test_a_reading_session_sees_one_moment(world):
             run(other, insert(WORKER), [row()])
         assert run(session, select(WORKER.c.name)).all() == before == []
     assert names(world.store) == ["w"]
+
+
+def test_transactions_that_read_before_they_write_wait_for_each_other(world):
+    world.do(workers.seen, "w", "engine", NOW, "0")
+
+    def count():
+        for _ in range(10):
+            with world.store.transaction() as session:
+                seen = run(session, select(WORKER.c.detail).with_for_update()).scalar_one()
+                run(session, update(WORKER).values(detail=str(int(seen) + 1)))
+
+    with ThreadPoolExecutor(6) as pool:
+        for call in [pool.submit(count) for _ in range(6)]:
+            call.result()
+    (seen,) = world.look(workers.alive, "engine", NOW, 1)
+    assert seen.detail == "60"
 
 
 def test_inserting_a_row_that_is_there_changes_nothing(world):

@@ -11,8 +11,8 @@ about = {
     "source": "Loshchilov, Hutter 2019, arXiv:1711.05101",
     "fields": {
         "lr": {"default": 0.003, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices and vectors"},
-        "embedding_lr": {"default": 0.01, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},
-        "table_lr": {"default": 0.1, "min": 1e-6, "max": 100.0, "help": "learning rate of the n-gram tables"},
+        "embedding_lr": {"default": 0.02, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},
+        "table_lr": {"default": 0.07, "min": 1e-6, "max": 100.0, "help": "learning rate of the n-gram tables"},
         "weight_decay": {"default": 0.0, "min": 0.0, "max": 1.0, "help": "decoupled decay of matrices"},
         "beta1": {"default": 0.9, "min": 0.0, "max": 0.9999, "help": "decay of the first moment"},
         "beta2": {"default": 0.99, "min": 0.0, "max": 0.99999, "help": "decay of the second moment"},

@@ -11,12 +11,12 @@ from training.recipe import Scalar
 about = {
     "source": "Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/",
     "fields": {
-        "lr": {"default": 0.02, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices"},
+        "lr": {"default": 0.01, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices"},
         "momentum": {"default": 0.95, "min": 0.0, "max": 0.9999, "help": "decay of the gradient's running mean"},
         "weight_decay": {"default": 0.0, "min": 0.0, "max": 1.0, "help": "decoupled decay of matrices"},
         "vector_lr": {"default": 0.003, "min": 1e-6, "max": 1.0, "help": "learning rate of gains, biases and taps"},
-        "embedding_lr": {"default": 0.01, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},
-        "table_lr": {"default": 0.1, "min": 1e-6, "max": 100.0, "help": "learning rate of the n-gram tables"},
+        "embedding_lr": {"default": 0.03, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},
+        "table_lr": {"default": 0.07, "min": 1e-6, "max": 100.0, "help": "learning rate of the n-gram tables"},
     },
 }
 
