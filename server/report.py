@@ -1,9 +1,8 @@
 """`igla report`: one self-contained HTML file of a race."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,6 +14,8 @@ from db.races import RaceView
 from db.samples import DecisionView, SampleView
 from server.curves import Line, svg
 from server.runtime import Runtime
+from training.baseline import witten_bell
+from training.corpus import Corpus
 
 MOST_JOBS = 2000
 """Jobs that a report lists; a larger race is cut to the newest."""
@@ -89,9 +90,14 @@ def render(facts: Facts) -> str:
     )
 
 
-def write_report(runtime: Runtime, name: str, file: Path, baseline: float | None = None) -> Any:
-    """Write the report of a race to a file, whole or not at all."""
-    text = render(gather(runtime, name, baseline))
+def write_report(runtime: Runtime, name: str, file: Path, baseline: float | None = None) -> None:
+    """Write the report of a race to a file, whole or not at all. The baseline is computed where it is not given."""
+    facts = gather(runtime, name, baseline)
+    if facts.baseline is None and facts.race.corpus in runtime.artifacts:
+        corpus = Corpus.load(facts.race.corpus, runtime.artifacts)
+        score = witten_bell(corpus.split("train"), corpus.split("validation"))
+        facts = replace(facts, baseline=score.bpb)
+    text = render(facts)
     partial = file.with_name(file.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(file)

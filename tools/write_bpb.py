@@ -66,7 +66,7 @@ def write_bpb(
     return Written(
         stored=written.stored,
         duplicates=written.duplicates,
-        provenance="claimed" if written.stored else "measured",
+        provenance=written.provenance,
         ema=written.ema,
         decision=decision_of(written.decision, written.state),
         lease_expires_at=written.lease_expires_at,
