@@ -1,13 +1,16 @@
 """The official MCP client plays a race against real processes, over both eras of streamable HTTP and over stdio."""
 
 import os
+import subprocess
 import sys
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
-from tests.serving import ROOT, TINY
+from tests.serving import ROOT, TINY, serving
 from tools import tools
 
 RACE = {"budget_bytes": 9 * 256 * 8, "seeds": [1]}
@@ -87,3 +90,26 @@ def test_a_refusal_reaches_the_agent_with_code_and_next_step(served):
     assert slip.is_error
     assert slip.content[0].text.startswith("unknown_argument: ")
     assert "Did you mean 'limit'" in slip.content[0].text
+
+
+def test_a_token_carries_its_scopes_into_mcp(tmp_path):
+    reader = subprocess.run(
+        [sys.executable, "-m", "server.cli", "token", "create", "reader", "--scope", "read", "--data", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+
+    async def story(url):
+        headers = {"Authorization": f"Bearer {reader}"}
+        async with (
+            httpx2.AsyncClient(headers=headers) as http,
+            Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
+        ):
+            words = await client.call_tool("glossary", {"term": "fence"})
+            refused = await client.call_tool("submit_job", {"race": "r", "recipe": {}})
+            return words.is_error, refused.is_error, refused.content[0].text
+
+    with serving(tmp_path, "--engines", "0") as server:
+        assert httpx2.post(f"{server.url}/mcp", json={}).status_code == 401
+        readable, refused, text = anyio.run(story, server.url)
+    assert (readable, refused) == (False, True)
+    assert text.startswith("scope_missing: submit_job needs the scope submit.")
