@@ -139,7 +139,7 @@ def chosen(recipe: Recipe) -> dict[str, About]:
 
 
 def check(name: str, spec: Mapping[str, Any], value: Any) -> Scalar:
-    """One value against its type and range. An integer is accepted where a float is meant, nothing else is converted."""
+    """One value against its type and range. An integer may stand for a float; nothing else is converted."""
     default = spec["default"]
     if isinstance(default, float) and type(value) is int:
         value = float(value)
