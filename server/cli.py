@@ -97,12 +97,13 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; others than loopback need a token.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     engines: Annotated[int | None, typer.Option(help="Engine processes; default: one a core.")] = None,
+    scorers: Annotated[int | None, typer.Option(help="Scorer processes; default: one where engines run.")] = None,
     data: DataOption = None,
 ) -> None:
-    """Serve MCP at /mcp and HTTP at /api/<tool>, with engine processes beside the web process."""
+    """Serve MCP at /mcp and HTTP at /api/<tool>, with engine and scorer processes beside the web process."""
     from server.serve import serve_all
 
-    serve_all(settings_with(host=host, port=port, engines=engines, data=data))
+    serve_all(settings_with(host=host, port=port, engines=engines, scorers=scorers, data=data))
 
 
 @app.command(rich_help_panel="Processes")
@@ -115,6 +116,18 @@ def engine(
     from server.engine_main import run_engine
 
     run_engine(settings_with(data=data), name, with_parent=with_parent)
+
+
+@app.command(rich_help_panel="Processes")
+def scorer(
+    name: Annotated[str, typer.Option(help="Name of this scorer; a new one of the same name takes over its work.")],
+    data: DataOption = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="End when standard input closes.")] = False,
+) -> None:
+    """Measure uploaded checkpoints for a server that uses the same database and artifacts."""
+    from server.scorer_main import run_scorer
+
+    run_scorer(settings_with(data=data), name, with_parent=with_parent)
 
 
 @app.command(rich_help_panel="Processes")
