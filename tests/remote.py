@@ -32,8 +32,8 @@ def small_race(runtime, name="cup", seeds=(1,), steps=30, chunks=3, heldout="pub
     """A race with one rung on the small corpus, with these recipes in its queue."""
     digest = small_corpus(runtime, heldout)
     spec = RaceSpec(
-        name=name, corpus=digest, corpus_name="numbers", heldout=heldout, seeds=seeds, rungs=((1, 1),), chunks=(chunks,),
-        budget_bytes=steps * recipe_from(RECIPE).step_bytes, quorum=1,
+        name=name, corpus=digest, corpus_name="numbers", heldout=heldout, seeds=seeds,
+        rungs=((1, 1),), chunks=(chunks,), budget_bytes=steps * recipe_from(RECIPE).step_bytes, quorum=1,
     )  # fmt: skip
     with runtime.store.transaction() as session:
         race = races.create(session, spec, runtime.context().now)

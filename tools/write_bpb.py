@@ -136,7 +136,7 @@ def signer(context: Context, session: Session, sent: Sent) -> tuple[str | None, 
 
 
 def expected(session: Session, sent: Sent) -> Claims:
-    """What a good receipt says: about this job and its holder, the race's validation split and what the call brought."""
+    """What a good receipt says: this job and holder, the race's validation split, and what the call brought."""
     job = queue.job(session, sent.job_id)
     last = sent.samples[-1]
     return Claims(

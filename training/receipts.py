@@ -10,7 +10,6 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-
 SCORER = "1"
 """The version of `training.scorer` whose receipts count. It is told here too so that checking one needs no torch."""
 

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from db import scores
 from db.jobs import LeaseLost
+from db.queue import QueueEmpty
 from server.scorer import Scorer
 from tests.remote import RECIPE, TOOLS, Hand, call, small_race, use
 from training.corpus import Corpus
@@ -79,7 +80,7 @@ def test_a_run_is_stopped_by_the_measured_value_whatever_it_claimed(runtime, sco
         while good.step < good.ticket["total_steps"]:
             good.report(good.train())
     drain(scorer)
-    use(runtime, "submit_job", race="cup", recipe={**recipes[3], "muon.table_lr": 1e-6})
+    use(runtime, "submit_job", race="cup", recipe={**recipes[3], "muon.embedding_lr": 0.01})
     bad = Hand(runtime=runtime)
     assert bad.report(bad.train(), factor=0.5)["decision"]["action"] == "continue"
     drain(scorer)
@@ -127,16 +128,14 @@ def test_a_finished_job_with_a_refused_checkpoint_is_trained_again_by_somebody_e
 
 
 def test_one_who_only_sends_garbage_ends_the_job_and_not_the_queue(runtime, hand, scorer):
-    garbage = b"garbage"
-    for attempt in range(20):
-        hand.checkpoint = None
-        hand.report(hand.train(), checkpoint=runtime.artifacts.put(garbage + b"%d" % attempt))
-        drain(scorer)
-        try:
+    attempts = 0
+    with pytest.raises(QueueEmpty):
+        while attempts < 20:
+            attempts += 1
+            garbage = runtime.artifacts.put(b"garbage %d" % attempts)
+            hand.report(hand.train(), checkpoint=garbage)
+            drain(scorer)
             hand = Hand(runtime=runtime)
-        except scores.Refusal as empty:
-            assert empty.code == "queue_empty"
-            break
     assert hand.status["job"]["state"] == "errored"
 
 
