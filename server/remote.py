@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from errors import Refusal, refusal
-from training.artifacts import BLOCK, ArtifactFolder
+from training.artifacts import ArtifactFolder
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds: the longest pause after the first failed try, and after many."""
@@ -72,13 +72,13 @@ class Remote:
     def download(self, digest: str, part: Path) -> None:
         """Go on with a download and check it. A file that turns out wrong is dropped and tried again."""
         start = part.stat().st_size if part.exists() else 0
-        headers = {"Range": f"bytes={start}-"} if start else {}
+        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
         try:
             with self.http.stream("GET", f"/artifacts/{digest}", headers=headers) as answer:
                 if answer.status_code != 416:
                     checked(answer)
                     with part.open("ab" if answer.status_code == 206 else "wb") as file:
-                        for block in answer.iter_bytes(BLOCK):
+                        for block in answer.iter_bytes():
                             file.write(block)
         except httpx.TransportError as error:
             raise Passing(type(error).__name__) from error

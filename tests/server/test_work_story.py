@@ -1,10 +1,6 @@
 """Two remote workers with a home of their own finish a race; one is killed in mid-chunk, and the numbers do not show it."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from sqlalchemy import text
@@ -12,40 +8,11 @@ from sqlalchemy import text
 from server.runtime import open_runtime
 from server.settings import Settings
 from tests.remote import small_race, use
-from tests.serving import ROOT, serving
+from tests.serving import serving
 from tests.tokens import token
+from tests.working import ended, jobs, until
 
 STEPS, CHUNKS = 600, 3
-SECRET_NAMES = ("IGLA_DATA", "IGLA_DATABASE_URL", "DATABASE_URL", "IGLA_ADMIN_TOKEN")
-
-
-def work(url, secret, home, *options):
-    """`igla work` as on another machine: nothing of the server's in its folder, home or environment."""
-    home.mkdir(exist_ok=True)
-    scrubbed = {name: value for name, value in os.environ.items() if name not in SECRET_NAMES}
-    environment = {**scrubbed, "PYTHONPATH": str(ROOT), "HOME": str(home), "IGLA_TOKEN": secret, "IGLA_SERVER": url}
-    environment.pop("XDG_CACHE_HOME", None)
-    command = [sys.executable, "-m", "server.cli", "work", *options]
-    return subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def until(look, seconds=90):
-    """What `look` gives as soon as it gives something."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("nothing came of it")
-
-
-def jobs(runtime, race):
-    with runtime.store.reading() as session:
-        rows = session.connection().execute(
-            text("SELECT job.id, seed, state, last_step, worker, attempt, job.provenance FROM job JOIN race "
-                 "ON race.id = job.race_id WHERE race.name = :race ORDER BY seed"), {"race": race},
-        )  # fmt: skip
-        return rows.all()
 
 
 def finished(runtime, race):
@@ -59,14 +26,8 @@ def curves(runtime, race):
     return {seed: [tuple(one[name] for name in names) for one in curve] for seed, curve in status.items()}
 
 
-def ended(worker, how=signal.SIGTERM):
-    worker.send_signal(how)
-    said = worker.communicate(timeout=60)[1]
-    return worker.returncode, said
-
-
 @pytest.mark.slow
-def test_two_workers_finish_a_race_though_one_is_killed_and_give_the_numbers_of_one(tmp_path):
+def test_two_workers_finish_a_race_though_one_is_killed_and_give_the_numbers_of_one(tmp_path, work):
     data = tmp_path / "server"
     secret = token(data, "fleet", "work")
     runtime = open_runtime(Settings(data=data))
