@@ -53,8 +53,9 @@ class ArtifactBucket(Artifacts):
 
     def remove(self, digest: str) -> None:
         """See `Artifacts`."""
-        if digest in self:
-            self.fs.rm_file(self.path(digest))
+        path = self.path(digest)
+        if self.fs.exists(path):
+            self.fs.rm_file(path)
 
     def listing(self) -> Iterator[Held]:
         """See `Artifacts`."""

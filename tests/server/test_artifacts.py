@@ -14,6 +14,7 @@ from db import artifacts, races
 from db.races import RaceSpec
 from server.runtime import open_runtime
 from server.settings import Settings
+from tests.buckets import bucket_server
 from tests.serving import serving
 from tests.tokens import token
 from training import corpus
@@ -271,3 +272,19 @@ def test_files_that_the_server_holds_are_noted_with_their_bringer(store):
         assert artifacts.used(session, "bringer") == 100
         assert artifacts.kind(session, digest_of(data)) == "file"
     runtime.store.close()
+
+
+def test_a_bucket_serves_as_well_as_a_folder(tmp_path):
+    data = random.Random(9).randbytes(MIB + 3)
+    with bucket_server() as (address, environment):
+        settings = {**environment, "IGLA_ARTIFACTS": f"{address}/race", "IGLA_ADMIN_TOKEN": "operator"}
+        with serving(tmp_path, "--engines", "0", env=settings) as server:
+            store = Store(server.url, tmp_path)
+            store.secrets["worker"] = "operator"
+            part = store.put(data[:MIB], digest=digest_of(data), content_range=f"bytes 0-{MIB - 1}/{MIB + 3}")
+            rest = store.put(data[MIB:], digest=digest_of(data), content_range=f"bytes {MIB}-{MIB + 2}/{MIB + 3}")
+            assert (part.status_code, rest.status_code, store.put(data).status_code) == (202, 201, 200)
+            assert store.get(digest_of(data)).content == data
+            assert store.get(digest_of(data), Range="bytes=5-9").content == data[5:10]
+            assert store.head(digest_of(data)).headers["content-length"] == str(MIB + 3)
+    assert list((tmp_path / "artifacts").iterdir()) == []

@@ -40,7 +40,9 @@ def test_two_workers_finish_a_race_though_one_is_killed_and_give_the_numbers_of_
         now = {job.id: job for job in jobs(runtime, "pair")}[held.id]
         assert (now.state, now.last_step) == ("running", STEPS // CHUNKS)
         with runtime.store.transaction() as session:  # as if its lease had run out
-            session.connection().execute(text("UPDATE job SET lease_expires_at = '2001-01-01 00:00:00' WHERE attempt = 1"))
+            session.connection().execute(
+                text("UPDATE job SET lease_expires_at = '2001-01-01 00:00:00' WHERE attempt = 1")
+            )
         pair = [work(server.url, secret, tmp_path / name, "--name", name) for name in ("second", "third")]
         until(lambda: finished(runtime, "pair"))
         assert ended(pair[0])[0] == 0

@@ -59,7 +59,11 @@ def test_the_version_that_receipts_are_checked_for_is_the_scorers():
 
 def test_a_signed_sample_is_measured_and_shows_who_did(hand):
     chunk, written = signed(hand)
-    assert (written["provenance"], written["note"], written["decision"]["reason"]) == ("measured", None, "too_few_peers")
+    assert (written["provenance"], written["note"], written["decision"]["reason"]) == (
+        "measured",
+        None,
+        "too_few_peers",
+    )
     (sample,) = hand.status["curve"]
     assert (sample["bpb"], sample["provenance"], sample["measured_by"]) == (chunk.score.bpb, "measured", "gpu-box")
 
