@@ -127,15 +127,17 @@ def test_a_finished_job_with_a_refused_checkpoint_is_trained_again_by_somebody_e
     assert use(runtime, "leaderboard", race="cup")["rows"][0]["mean"] == chunk.score.bpb
 
 
+def send_garbage(runtime, hand, scorer):
+    """Claim the job again and again, with garbage for a checkpoint."""
+    for attempt in range(20):
+        hand.report(hand.train(), checkpoint=runtime.artifacts.put(b"garbage %d" % attempt))
+        drain(scorer)
+        hand = Hand(runtime=runtime)
+
+
 def test_one_who_only_sends_garbage_ends_the_job_and_not_the_queue(runtime, hand, scorer):
-    attempts = 0
     with pytest.raises(QueueEmpty):
-        while attempts < 20:
-            attempts += 1
-            garbage = runtime.artifacts.put(b"garbage %d" % attempts)
-            hand.report(hand.train(), checkpoint=garbage)
-            drain(scorer)
-            hand = Hand(runtime=runtime)
+        send_garbage(runtime, hand, scorer)
     assert hand.status["job"]["state"] == "errored"
 
 

@@ -1,4 +1,4 @@
-"""Two remote workers with a home of their own finish a race; one is killed in mid-chunk, and the numbers do not show it."""
+"""Remote workers with a home of their own finish a race; one is killed in mid-chunk, and the numbers do not show it."""
 
 import signal
 

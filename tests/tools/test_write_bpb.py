@@ -1,4 +1,4 @@
-"""A sample that an enrolled worker signed is measured; with anything wrong about the receipt it is claimed, for ever."""
+"""A sample that an enrolled worker signed is measured; with anything wrong about its receipt it is claimed."""
 
 import base64
 
