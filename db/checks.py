@@ -56,7 +56,10 @@ class SampleIn:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Samples of one job. `checkpoint` and `receipt` belong to the last of them."""
+    """Samples of one job. `checkpoint` and `receipt` belong to the last of them.
+
+    measured_by: who computed them, or says to have.
+    """
 
     job_id: str
     fence: int
@@ -67,6 +70,7 @@ class Batch:
     environment: str | None
     receipt: str | None
     lease_seconds: float
+    measured_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

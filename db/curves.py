@@ -17,7 +17,7 @@ MOST_PEERS = 33
 
 @dataclass(frozen=True, kw_only=True)
 class SampleView:
-    """A stored sample."""
+    """A stored sample. `measured_by`: who computed it, or for a claimed one who says to have."""
 
     step: int
     bpb: float
@@ -28,6 +28,7 @@ class SampleView:
     checkpoint: str | None
     environment: str | None
     created_at: datetime
+    measured_by: str | None = None
 
 
 def curve(session: Session, job_id: str) -> list[SampleView]:

@@ -62,7 +62,10 @@ MAX_ATTEMPTS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Ticket:
-    """All that a holder needs for its next chunk: go on from `checkpoint` at `start_step` for `steps` steps."""
+    """All that a holder needs for its next chunk: go on from `checkpoint` at `start_step` for `steps` steps.
+
+    chunks: how many of equal length the whole run has; `next_boundary` tells where each ends.
+    """
 
     job_id: str
     fence: int
@@ -82,6 +85,7 @@ class Ticket:
     lease_expires_at: datetime
     attempt: int
     worker: str
+    chunks: int
 
 
 def submit(
@@ -205,6 +209,7 @@ def ticket_of(row: Stored) -> Ticket:
         lease_expires_at=row.lease_expires_at,
         attempt=row.attempt,
         worker=row.worker,
+        chunks=row.chunks,
     )
 
 

@@ -132,7 +132,7 @@ def store(
         own = {"checkpoint": batch.checkpoint, "receipt": batch.receipt} if sample is last else {}
         values = {"step": sample.step, "bpb": sample.bpb, "nll_sum": sample.nll_sum, "byte_count": sample.byte_count}
         shared = {"job_id": row.id, "provenance": batch.provenance, "environment": batch.environment, "ema": ema}
-        empty = {"checkpoint": None, "receipt": None}
+        empty = {"checkpoint": None, "receipt": None, "measured_by": batch.measured_by}
         rows.append({**values, **shared, **empty, **own, "attempt": row.attempt, "created_at": now})
     if found.better:
         replaced = SAMPLE.c.step.in_([sample.step for sample in found.better])

@@ -180,6 +180,7 @@ class Sample(Base, table=True):
     receipt: str | None = Field(sa_type=Text)
     attempt: int
     created_at: datetime
+    measured_by: str | None
 
 
 class SupersededSample(Base, table=True):
@@ -200,6 +201,7 @@ class SupersededSample(Base, table=True):
     receipt: str | None = Field(sa_type=Text)
     attempt: int
     created_at: datetime
+    measured_by: str | None
     reason: str
     superseded_at: datetime
 
@@ -271,7 +273,10 @@ class Token(Base, table=True):
 
 
 class Artifact(Base, table=True):
-    """A file named by its SHA-256 that the server holds or, after `removed_at`, held: rows go on naming it."""
+    """A file named by its SHA-256 that the server holds or, after `removed_at`, held: rows go on naming it.
+
+    created_by: who brought it, None for the server itself. offered_at: when somebody last did.
+    """
 
     __tablename__ = "artifact"
     __table_args__ = (CheckConstraint("byte_count >= 0", name="byte_count"),)
@@ -280,6 +285,8 @@ class Artifact(Base, table=True):
     byte_count: int = Field(sa_type=BigInteger)
     created_at: datetime
     removed_at: datetime | None
+    created_by: str | None
+    offered_at: datetime | None
 
 
 class ChunkRequest(Base, table=True):
@@ -305,6 +312,39 @@ class ChunkRequest(Base, table=True):
     finished_at: datetime | None
 
 
+class ScoreRequest(Base, table=True):
+    """A claimed sample whose checkpoint a scorer is asked to measure. `fence` is the request's own."""
+
+    __tablename__ = "score_request"
+    __table_args__ = (
+        one_of("state", "queued", "leased", "done", "failed"),
+        CheckConstraint("(state = 'leased') = (lease_expires_at IS NOT NULL)", name="lease"),
+    )
+    id: str = Field(primary_key=True)
+    job_id: str = Field(foreign_key="job.id")
+    step: int = Field(sa_type=BigInteger)
+    checkpoint: str = Field(foreign_key="artifact.digest")
+    state: str
+    fence: int = Field(sa_type=BigInteger, default=0)
+    scorer: str | None
+    lease_expires_at: datetime | None
+    error_code: str | None
+    error: str | None = Field(sa_type=Text)
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class Enrolled(Base, table=True):
+    """The public key of a worker whose receipts count until `revoked_at`."""
+
+    __tablename__ = "enrolled"
+    key_id: str = Field(primary_key=True)
+    name: str
+    public_key: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
 class Lesson(Base, table=True):
     """What a race taught."""
 
@@ -325,6 +365,7 @@ def table(model: type[Base]) -> Table:
 RACE, RUNG, RECIPE, JOB = table(Race), table(Rung), table(Recipe), table(Job)
 SAMPLE, SUPERSEDED, STANDING, DECISION = table(Sample), table(SupersededSample), table(Standing), table(Decision)
 WORKER, TOKEN, ARTIFACT, REQUEST = table(Worker), table(Token), table(Artifact), table(ChunkRequest)
+SCORE, ENROLLED = table(ScoreRequest), table(Enrolled)
 
 
 def state_is(of: Table, *states: str) -> ColumnElement[bool]:
@@ -351,6 +392,21 @@ partial_index("ix_job_done", JOB, JOB.c.race_id, JOB.c.rung, JOB.c.finished_at, 
 partial_index("ix_chunk_request_open", REQUEST, REQUEST.c.created_at, REQUEST.c.id, states=("queued", "leased"))
 partial_index(
     "uq_chunk_request_open", REQUEST, REQUEST.c.job_id, REQUEST.c.job_fence, states=("queued", "leased"), unique=True
+)
+partial_index("ix_score_request_open", SCORE, SCORE.c.created_at, SCORE.c.id, states=("queued", "leased"))
+partial_index("ix_score_request_checkpoint", SCORE, SCORE.c.checkpoint, states=("queued", "leased"))
+Index(
+    "ix_artifact_held",
+    ARTIFACT.c.created_by,
+    sqlite_where=ARTIFACT.c.created_by.is_not(None) & ARTIFACT.c.removed_at.is_(None),
+    postgresql_where=ARTIFACT.c.created_by.is_not(None) & ARTIFACT.c.removed_at.is_(None),
+)
+Index(
+    "uq_enrolled_name",
+    ENROLLED.c.name,
+    unique=True,
+    sqlite_where=ENROLLED.c.revoked_at.is_(None),
+    postgresql_where=ENROLLED.c.revoked_at.is_(None),
 )
 Index(
     "ix_job_checkpoint",

@@ -13,6 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from db import races
 from db.tokens import Principal
 from errors import InvalidValue, Refusal
+from server.artifacts import add_artifacts
 from server.auth import Gate, refused
 from server.mcp import mcp_server
 from server.runtime import Runtime
@@ -38,6 +39,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.add_exception_handler(Refusal, refuse)
     for tool in tools.values():
         add_tool(app, runtime, tool)
+    add_artifacts(app, runtime)
 
     @app.get("/healthz", tags=["health"])
     def healthz() -> dict[str, str]:

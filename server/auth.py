@@ -16,6 +16,9 @@ from server.runtime import Runtime
 
 PUBLIC = frozenset({"/healthz", "/readyz"})
 LARGEST_BODY = 4 * 1024 * 1024
+STREAMED = "/artifacts/"
+"""Below this path a PUT is written down as it comes, under a limit of its own."""
+
 REMEMBER_SECONDS = 5.0
 """A token's answer is remembered this long, so a revocation is effective within it."""
 
@@ -64,13 +67,14 @@ class Gate:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         try:
             check_origin(headers, self.runtime.settings.hosts)
-            if int(headers.get("content-length", "0") or 0) > LARGEST_BODY:
+            streamed = scope["method"] == "PUT" and scope["path"].startswith(STREAMED)
+            if not streamed and int(headers.get("content-length", "0") or 0) > LARGEST_BODY:
                 raise BodyTooLarge(f"A request may have {LARGEST_BODY} bytes.")
             scope["igla.principal"] = await self.principal(headers.get("authorization", ""))
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send)
             return
-        await self.app(scope, limited(receive), send)
+        await self.app(scope, receive if streamed else limited(receive), send)
 
     async def principal(self, authorization: str) -> Principal:
         """The caller's name and scopes."""

@@ -18,12 +18,15 @@ from server.manual import race_manual
 from server.settings import Settings
 from server.tool_commands import add_tools
 
-app = typer.Typer(name="igla", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", help="""
+app = typer.Typer(name="igla", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
+                  pretty_exceptions_show_locals=False, help="""
 igla: the race server for agent-run training. It trains, measures and ranks; nobody has to be believed.
 
 [bold]igla race[/bold] runs a whole race here. [bold]igla serve[/bold] lets agents play over MCP and HTTP. Every tool is
 a command too: see the panel below; --json prints the same object as the other doorways.
 """)  # fmt: skip
+worker = typer.Typer(no_args_is_help=True, help="Enroll, list and revoke workers whose own receipts count.")
+app.add_typer(worker, name="worker")
 token = typer.Typer(no_args_is_help=True, help="Make, list and revoke bearer tokens.")
 app.add_typer(token, name="token")
 
@@ -97,12 +100,13 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; others than loopback need a token.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     engines: Annotated[int | None, typer.Option(help="Engine processes; default: one a core.")] = None,
+    scorers: Annotated[int | None, typer.Option(help="Scorer processes; default: one where engines run.")] = None,
     data: DataOption = None,
 ) -> None:
-    """Serve MCP at /mcp and HTTP at /api/<tool>, with engine processes beside the web process."""
+    """Serve MCP at /mcp and HTTP at /api/<tool>, with engine and scorer processes beside the web process."""
     from server.serve import serve_all
 
-    serve_all(settings_with(host=host, port=port, engines=engines, data=data))
+    serve_all(settings_with(host=host, port=port, engines=engines, scorers=scorers, data=data))
 
 
 @app.command(rich_help_panel="Processes")
@@ -118,11 +122,116 @@ def engine(
 
 
 @app.command(rich_help_panel="Processes")
+def scorer(
+    name: Annotated[str, typer.Option(help="Name of this scorer; a new one of the same name takes over its work.")],
+    data: DataOption = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="End when standard input closes.")] = False,
+) -> None:
+    """Measure uploaded checkpoints for a server that uses the same database and artifacts."""
+    from server.scorer_main import run_scorer
+
+    run_scorer(settings_with(data=data), name, with_parent=with_parent)
+
+
+@app.command(rich_help_panel="Processes")
 def mcp(data: DataOption = None) -> None:
     """Serve one MCP client on standard input and output, with engine processes beside it."""
     from server.serve import serve_stdio_client
 
     serve_stdio_client(settings_with(data=data))
+
+
+@app.command()
+def work(
+    server: Annotated[str | None, typer.Option(envvar="IGLA_SERVER", help="Address of the server.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="IGLA_TOKEN", show_envvar=True, help="Token with scope work; best by IGLA_TOKEN."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of this worker; default: host and process.")] = None,
+    race: Annotated[str | None, typer.Option(help="Work for this race only.")] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Key that signs scores, made when missing; without --server: print its public part."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of corpora and checkpoints; default: ~/.cache/igla.")
+    ] = None,
+    max_failures: Annotated[int, typer.Option(min=1, help="Stop after so many failed jobs in a row.")] = 10,
+    idle_exit: Annotated[float | None, typer.Option(help="Stop after so many seconds without a job.")] = None,
+) -> None:
+    """Train jobs of a server elsewhere: needs its address and a token, and outbound HTTP only."""
+    from server.keys import key_at
+    from server.work_command import public_key, work_command
+
+    if key is not None:
+        typer.echo(f"public key: {public_key(key_at(key))}")
+    if server is None and key is None:
+        raise InvalidValue("--server names the server to work for.")
+    if server is not None:
+        work_command(
+            server, token, name=name, race=race, key_file=key, cache=cache, most_failures=max_failures,
+            idle_exit=idle_exit,
+        )  # fmt: skip
+
+
+@worker.command("enroll")
+def worker_enroll(
+    name: Annotated[str, typer.Argument(help="What the worker is called wherever its numbers are shown.")],
+    public_key: Annotated[str, typer.Option(help="What `igla work --key FILE` prints.")],
+    data: DataOption = None,
+) -> None:
+    """Let the samples that a worker signs count as measured. It needs a token with scope measure, too."""
+    from db import workers
+    from server.runtime import open_runtime
+
+    with open_runtime(settings_with(data=data)).store.transaction() as session:
+        made = workers.enroll(session, name, public_key, datetime.now(UTC))
+    typer.echo(f"enrolled {made.name} with key {made.key_id}")
+
+
+@worker.command("list")
+def worker_list(data: DataOption = None) -> None:
+    """List enrolled workers."""
+    from db import workers
+    from server.runtime import open_runtime
+
+    with open_runtime(settings_with(data=data)).store.reading() as session:
+        found = workers.enrolled(session)
+    table = Table("name", "key", "enrolled", "revoked")
+    for one in found:
+        moments = [f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (one.created_at, one.revoked_at)]
+        table.add_row(one.name, one.key_id, *moments)
+    Console().print(table)
+
+
+@worker.command("revoke")
+def worker_revoke(name: Annotated[str, typer.Argument(help="Name of the worker.")], data: DataOption = None) -> None:
+    """Let a worker's receipts count no more, at once; samples that it measured before stay."""
+    from db import workers
+    from server.runtime import open_runtime
+
+    with open_runtime(settings_with(data=data)).store.transaction() as session:
+        workers.revoke(session, name, datetime.now(UTC))
+    typer.echo(f"revoked {name}")
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    grace_hours: Annotated[float, typer.Option(min=0.0, help="Keep what is younger than this.")] = 24.0,
+    data: DataOption = None,
+) -> None:
+    """Remove artifacts that no race, job or sample needs, and uploads that nobody went on with."""
+    from server.gc import collect
+    from server.runtime import open_runtime
+
+    runtime = open_runtime(settings_with(data=data))
+    found = collect(runtime, datetime.now(UTC), grace_hours * 3600, dry_run=dry_run)
+    for file in found.files:
+        typer.echo(f"{file.digest} {file.byte_count}")
+    said = "would go" if dry_run else f"removed, and {found.uploads} unfinished uploads"
+    typer.echo(f"{len(found.files)} files, {found.byte_count} bytes {said}", err=True)
 
 
 @token.command("create")

@@ -155,13 +155,13 @@ class Engine:
             return
         with self.runtime.store.transaction() as session:
             if artifacts.let_go(session, checkpoint, utc_now()):
-                self.runtime.artifacts.path(checkpoint).unlink(missing_ok=True)
+                self.runtime.artifacts.remove(checkpoint)
 
     def write(self, session: Any, ticket: queue.Ticket, chunk: Chunk) -> Written:
         """The sample as the store takes it."""
         assert chunk.score is not None
         assert chunk.checkpoint is not None
-        size = self.runtime.artifacts.path(chunk.checkpoint).stat().st_size
+        size = self.runtime.artifacts.size(chunk.checkpoint)
         artifacts.record(session, chunk.checkpoint, "checkpoint", size, utc_now())
         if chunk.checkpoint not in self.runtime.artifacts:
             raise ArtifactMissing("The checkpoint was let go by a run that had the same one.")
@@ -176,6 +176,7 @@ class Engine:
             environment=chunk.environment,
             receipt=json.dumps(receipt_of(self.runtime, ticket, chunk), sort_keys=True),
             lease_seconds=LEASE_SECONDS,
+            measured_by=self.name,
         )
         return samples.write(session, batch, judge, utc_now())
 

@@ -14,7 +14,7 @@ def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     """Serve chunk requests until SIGTERM or SIGINT; with a parent, until standard input closes too."""
     runtime = open_runtime(settings)
     if with_parent:
-        threading.Thread(target=end_with_parent, args=(runtime, name), daemon=True).start()
+        threading.Thread(target=end_with_parent, args=(runtime, name, "engine"), daemon=True).start()
     with runtime.store.transaction() as session:
         workers.seen(session, name, "engine", utc_now(), f"pid {os.getpid()}, starting")
     from server.engine import Engine  # torch comes in here: seconds after the first sign of life
@@ -24,19 +24,19 @@ def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     Engine(name=name, runtime=runtime, residents=Residents()).serve(stop)
-    sign_off(runtime, name)
+    sign_off(runtime, name, "engine")
 
 
-def end_with_parent(runtime: Runtime, name: str) -> None:
+def end_with_parent(runtime: Runtime, name: str, kind: str) -> None:
     """End this process when standard input closes, which it does when the parent dies, however it dies."""
     sys.stdin.buffer.read()
     try:
-        sign_off(runtime, name)
+        sign_off(runtime, name, kind)
     finally:
         os._exit(0)
 
 
-def sign_off(runtime: Runtime, name: str) -> None:
-    """Forget this engine: nobody should wait for it."""
+def sign_off(runtime: Runtime, name: str, kind: str) -> None:
+    """Forget this process: nobody should wait for it."""
     with runtime.store.transaction() as session:
-        workers.gone(session, name, "engine")
+        workers.gone(session, name, kind)

@@ -109,7 +109,7 @@ def budget_bytes(
 
 def calibrate(runtime: Runtime, recipes: list[Recipe], corpus: Corpus) -> Speed:
     """Time the recipes in as many processes at once as will train."""
-    command = [sys.executable, "-m", "training.calibrate", str(runtime.settings.artifact_folder), corpus.digest]
+    command = [sys.executable, "-m", "training.calibrate", runtime.settings.artifact_place, corpus.digest]
     wanted = json.dumps([recipe.as_json() for recipe in recipes])
     running = [
         subprocess.Popen([*command, str(CALIBRATION_SECONDS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from db import artifacts
 from db.store import Store, open_store
 from server.settings import Settings
+from server.uploads import Uploads
 from tools import Context
 from training import corpus
-from training.artifacts import ArtifactFolder
+from training.artifact_places import open_artifacts
+from training.artifacts import Artifacts
 from training.corpora import resolve
+from training.corpus import BuiltCorpus
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +26,8 @@ class Runtime:
 
     settings: Settings
     store: Store
-    artifacts: ArtifactFolder
+    artifacts: Artifacts
+    uploads: Uploads
     glossary: dict[str, str]
     corpora: dict[str, tuple[str, corpus.Manifest]] = field(default_factory=dict)
     building: threading.Lock = field(default_factory=threading.Lock)
@@ -33,8 +38,19 @@ class Runtime:
             if name not in self.corpora:
                 source = resolve(name)
                 built = corpus.build(source.name, source.documents(), source=source.note)
-                self.corpora[name] = (corpus.save(built, self.artifacts), built.manifest)
+                digest = corpus.save(built, self.artifacts)
+                self.pin(digest, built)
+                self.corpora[name] = (digest, built.manifest)
             return self.corpora[name]
+
+    def pin(self, digest: str, built: BuiltCorpus) -> None:
+        """Keep a corpus though no race has it yet, and note which of its files are private."""
+        private = {"validation", "test"} if built.manifest.heldout == "private" else frozenset()
+        with self.store.transaction() as session:
+            artifacts.record(session, digest, "corpus", len(built.manifest.canonical), utc_now())
+            for name, split in built.manifest.splits.items():
+                kind = "heldout" if name in private else "corpus"
+                artifacts.record(session, split.sha256, kind, split.byte_count, utc_now())
 
     def context(self, principal: str = "local", scopes: frozenset[str] = frozenset({"admin"})) -> Context:
         """The context of one call."""
@@ -55,7 +71,8 @@ def open_runtime(settings: Settings) -> Runtime:
     return Runtime(
         settings=settings,
         store=open_store(settings.store_url),
-        artifacts=ArtifactFolder(settings.artifact_folder),
+        artifacts=open_artifacts(settings.artifact_place),
+        uploads=Uploads(settings.data.resolve() / "uploads"),
         glossary=read_glossary(ROOT / "GLOSSARY.md"),
     )
 

@@ -25,7 +25,7 @@ class TokenNeeded(Refusal):
 
 
 def serve_all(settings: Settings) -> None:
-    """Run the web process until a signal; engines run beside it and end with it.
+    """Run the web process until a signal; engines and a scorer run beside it and end with it.
 
     The address is printed on standard error when it answers, which with port 0 is the way to learn it.
     """
@@ -35,7 +35,7 @@ def serve_all(settings: Settings) -> None:
     with socket.create_server((settings.host, settings.port), reuse_port=False) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
         server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
-        with Engines(settings, settings.engine_count):
+        with Engines(settings, settings.engine_count, scorers=settings.scorer_count):
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
 

@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     allowed_hosts: str = Field("", description="more Host names that are answered, separated by commas")
     engines: int | None = Field(None, ge=0, le=256, description="engine processes; default: one a core")
 
+    scorers: int | None = Field(None, ge=0, le=64, description="scorer processes; default: one where engines run")
+    artifacts: str = Field("", description="s3://bucket/prefix of the artifacts; empty: a folder in `data`")
+    artifact_limit: int = Field(2**30, ge=1, description="bytes that an uploaded file may have")
+    artifact_quota: int = Field(10 * 2**30, ge=0, description="bytes that are held for one principal; admins have none")
+
     @property
     def store_url(self) -> str:
         """Where the database is."""
@@ -33,6 +38,16 @@ class Settings(BaseSettings):
     def artifact_folder(self) -> Path:
         """Where files named by their SHA-256 lie."""
         return self.data.resolve() / "artifacts"
+
+    @property
+    def artifact_place(self) -> str:
+        """Where artifacts lie: a path, or the address of a bucket."""
+        return self.artifacts or str(self.artifact_folder)
+
+    @property
+    def scorer_count(self) -> int:
+        """Scorer processes to start."""
+        return min(1, self.engine_count) if self.scorers is None else self.scorers
 
     @property
     def engine_count(self) -> int:

@@ -1,4 +1,4 @@
-"""Supervisor: keeps engine processes alive beside a parent. An engine that dies is started again under its name."""
+"""Supervisor: keeps engines and scorers alive beside a parent. One that dies is started again under its name."""
 
 import os
 import subprocess
@@ -19,12 +19,13 @@ FASTEST_RESTARTS = 5
 
 
 class Engines:
-    """A context manager around the engine processes. They also end by themselves when this process dies."""
+    """A context manager around the processes. They also end by themselves when this process dies."""
 
-    def __init__(self, settings: Settings, count: int, output: IO[bytes] | None = None) -> None:
+    def __init__(self, settings: Settings, count: int, output: IO[bytes] | None = None, scorers: int = 0) -> None:
         self.settings = settings
         self.output = output
-        self.names = [f"engine-{number}" for number in range(count)]
+        kinds = {"engine": count, "scorer": scorers}
+        self.names = [f"{kind}-{number}" for kind, many in kinds.items() for number in range(many)]
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.restarts = dict.fromkeys(self.names, 0)
         self.ending = threading.Event()
@@ -48,7 +49,7 @@ class Engines:
             process.wait()
 
     def start(self, name: str) -> None:
-        """Start one engine; its standard input is the thread it hangs on."""
+        """Start one; its standard input is the thread it hangs on."""
         environment = {
             **os.environ,
             "IGLA_DATA": str(self.settings.data.resolve()),
@@ -57,7 +58,7 @@ class Engines:
             "MKL_NUM_THREADS": "1",
         }
         self.running[name] = subprocess.Popen(
-            [sys.executable, "-m", "server.cli", "engine", "--name", name, "--with-parent"],
+            [sys.executable, "-m", "server.cli", name.partition("-")[0], "--name", name, "--with-parent"],
             stdin=subprocess.PIPE,
             stdout=self.output,
             stderr=self.output,
@@ -69,7 +70,7 @@ class Engines:
         while not self.ending.wait(LOOK_SECONDS):
             for name, process in list(self.running.items()):
                 if process.poll() is not None:
-                    log.warning("engine_died", engine=name, exit_code=process.returncode)
+                    log.warning("process_died", name=name, exit_code=process.returncode)
                     self.restarts[name] += 1
                     if self.restarts[name] > FASTEST_RESTARTS and self.ending.wait(60):
                         return

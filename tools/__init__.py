@@ -23,7 +23,7 @@ from db.samples import Decided
 from db.store import Store
 from errors import Refusal
 from plugins import Plugins
-from training.artifacts import ArtifactFolder
+from training.artifacts import Artifacts
 from training.corpus import Manifest
 from training.plan import Plan, label
 from training.pruners import Promotion, Pruner, Verdict, pruners
@@ -57,7 +57,7 @@ class Context:
     """Who calls, when, and what the call may reach. Built by a doorway for each call."""
 
     store: Store
-    artifacts: ArtifactFolder
+    artifacts: Artifacts
     corpus: Callable[[str], tuple[str, Manifest]]
     clock: Callable[[], datetime]
     principal: str = "local"

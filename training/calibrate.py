@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from statistics import mean
 
+from training.artifact_places import open_artifacts
 from training.artifacts import ArtifactFolder
 from training.corpus import Corpus
 from training.engine import Residents, run_chunk
@@ -48,9 +49,9 @@ def measure(recipes: list[Recipe], corpus: Corpus, seconds: float) -> dict[str, 
 
 def main() -> None:
     """`python -m training.calibrate ARTIFACTS CORPUS SECONDS`, recipes as a JSON list on standard input."""
-    folder, digest, seconds = sys.argv[1:]
+    place, digest, seconds = sys.argv[1:]
     recipes = [recipe_from(fields) for fields in json.load(sys.stdin)]
-    print(json.dumps(measure(recipes, Corpus.load(digest, ArtifactFolder(Path(folder))), float(seconds))))  # noqa: T201
+    print(json.dumps(measure(recipes, Corpus.load(digest, open_artifacts(place)), float(seconds))))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from itertools import accumulate, combinations, pairwise
 from typing import Literal, Self
 
 from errors import InvalidValue, Refusal, unknown
-from training.artifacts import DIGEST, ArtifactFolder
+from training.artifacts import DIGEST, Artifacts
 from training.overlap import NGRAM, overlap
 from training.splits import LARGEST_SHARE, PARTS, SMALLEST, SPLITS, Part, choose
 
@@ -162,15 +162,15 @@ def described(texts: Sequence[bytes]) -> Split:
 class Corpus:
     """A corpus in an artifact folder. A split is read, and checked against its digest, when it is first asked for."""
 
-    def __init__(self, digest: str, manifest: Manifest, folder: ArtifactFolder) -> None:
+    def __init__(self, digest: str, manifest: Manifest, folder: Artifacts) -> None:
         self.digest = digest
         self.manifest = manifest
         self.folder = folder
         self.texts: dict[str, bytes] = {}
 
     @classmethod
-    def load(cls, digest: str, folder: ArtifactFolder) -> Self:
-        """The corpus of that digest. Raises what `ArtifactFolder.get` raises, and NotACorpus."""
+    def load(cls, digest: str, folder: Artifacts) -> Self:
+        """The corpus of that digest. Raises what `Artifacts.get` raises, and NotACorpus."""
         return cls(digest, manifest_from(folder.get(digest)), folder)
 
     def split(self, name: str) -> bytes:
@@ -197,7 +197,7 @@ def refuse_overlap(corpus: Corpus) -> None:
             raise SplitOverlap(f"{count} stretches of {NGRAM} bytes in the {other} split occur in the {one} split.")
 
 
-def save(built: BuiltCorpus, folder: ArtifactFolder) -> str:
+def save(built: BuiltCorpus, folder: Artifacts) -> str:
     """Store a corpus and give its digest. The manifest is stored last: where it is, its splits are."""
     for text in built.texts.values():
         folder.put(text)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from errors import InvalidValue, Refusal
-from training.artifacts import ArtifactFolder
+from training.artifacts import Artifacts
 from training.checkpoint import unpack
 from training.corpus import Corpus
 from training.environment import Environment, EnvironmentChanged, environment
@@ -86,7 +86,7 @@ def run_chunk(
     total_steps: int,
     steps: int,
     corpus: Corpus,
-    store: ArtifactFolder,
+    store: Artifacts,
     checkpoint: str | None = None,
     residents: Residents | None = None,
     threads: int = 1,
@@ -134,7 +134,7 @@ def opened(
     seed: int,
     total_steps: int,
     checkpoint: str | None,
-    store: ArtifactFolder,
+    store: Artifacts,
     residents: Residents | None,
     here: Environment,
 ) -> Run:
@@ -187,7 +187,7 @@ def scored(run: Run, text: bytes) -> tuple[Score | None, str | None]:
     return result, None
 
 
-def stored(run: Run, here: Environment, store: ArtifactFolder, residents: Residents | None) -> str:
+def stored(run: Run, here: Environment, store: Artifacts, residents: Residents | None) -> str:
     """Store the run's checkpoint, keep the run resident, and give the digest."""
     digest = store.put(run.checkpoint(here))
     if residents is not None:

@@ -4,11 +4,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+SCORER = "1"
+"""The version of `training.scorer` whose receipts count. It is told here too so that checking one needs no torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,11 @@ def verify(receipt: Mapping[str, Any], key: Ed25519PublicKey) -> Claims | None:
         return Claims(**{name: value for name, value in body.items() if name != "key"})
     except (InvalidSignature, ValueError, TypeError):
         return None
+
+
+def differences(claims: Claims, expected: Claims) -> list[str]:
+    """Names of the fields in which a receipt states something else than it should; floats to the last bit."""
+    return [field.name for field in fields(Claims) if getattr(claims, field.name) != getattr(expected, field.name)]
 
 
 def key_id(key: Ed25519PublicKey) -> str:

@@ -5,6 +5,7 @@ import pytest
 from server.runtime import open_runtime
 from server.settings import Settings
 from tests.serving import Served, serving
+from tests.working import started
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,19 @@ def runtime(tmp_path):
     opened = open_runtime(Settings(data=tmp_path))
     yield opened
     opened.store.close()
+
+
+@pytest.fixture
+def work():
+    """A function that starts `igla work`; what still runs at the end of the test is killed."""
+    made = []
+
+    def start(*words):
+        made.append(started(*words))
+        return made[-1]
+
+    yield start
+    for process in made:
+        process.kill()
+        process.wait()
+        process.stderr.close()

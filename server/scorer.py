@@ -1,0 +1,166 @@
+"""The scorer process: measures checkpoints that came from outside, on this server's own bytes, and stores the values.
+
+It holds no state that matters. Started by `igla serve`, or alone by `igla scorer`; it ends when its parent does.
+"""
+
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import structlog
+
+from db import artifacts, scores, workers
+from db.checks import SampleIn
+from db.jobs import LeaseLost
+from db.scores import Score
+from errors import Refusal
+from server.keys import signing_key
+from server.runtime import Runtime, utc_now
+from tools import judge
+from training.corpus import Corpus
+from training.receipts import Claims, sign
+
+log = structlog.get_logger()
+
+LEASE = 30.0
+"""Seconds that a checkpoint stays with a scorer that has gone silent; renewed four times as often."""
+
+IDLE_PAUSE = 0.3
+"""Seconds between two looks for work."""
+
+
+@dataclass(kw_only=True)
+class Scorer:
+    """One scorer: a name and the corpora it has opened."""
+
+    name: str
+    runtime: Runtime
+    corpora: dict[str, Corpus] = field(default_factory=dict)
+
+    def serve(self, stop: threading.Event) -> None:
+        """Work until told to stop."""
+        seen = 0.0
+        while not stop.is_set():
+            if time.monotonic() - seen > LEASE / 4:
+                self.sign_of_life()
+                seen = time.monotonic()
+            if not self.work_once():
+                stop.wait(IDLE_PAUSE)
+
+    def sign_of_life(self) -> None:
+        """Tell the store that this scorer lives."""
+        with self.runtime.store.transaction() as session:
+            workers.seen(session, self.name, "scorer", utc_now(), f"pid {os.getpid()}")
+
+    def work_once(self) -> bool:
+        """Measure one checkpoint. False: none waits. Looking takes no write lock."""
+        with self.runtime.store.reading() as session:
+            if not scores.waiting(session, utc_now()):
+                return False
+        with self.runtime.store.transaction() as session:
+            score = scores.lease(session, self.name, utc_now(), LEASE)
+        if score is not None:
+            self.work(score)
+        return score is not None
+
+    def work(self, score: Score) -> None:
+        """Measure a checkpoint and store the value, or why the checkpoint is refused."""
+        try:
+            with Renewal(self.runtime, score):
+                self.measure(score)
+        except LeaseLost as lost:
+            log.warning("score_abandoned", job=score.job_id, step=score.step, message=lost.message)
+            return
+        except Refusal as refusal:
+            log.warning("checkpoint_refused", job=score.job_id, step=score.step, code=refusal.code)
+            with self.runtime.store.transaction() as session:
+                gone = scores.refuse(session, score, refusal, utc_now())
+        else:
+            with self.runtime.store.transaction() as session:
+                outgrown = artifacts.outgrown(session, score.job_id)
+                gone = [digest for digest in outgrown if artifacts.let_go(session, digest, utc_now())]
+        for digest in gone:
+            self.runtime.artifacts.remove(digest)
+
+    def measure(self, score: Score) -> None:
+        """Load, score, sign, store."""
+        from training.rescore import rescore  # torch comes in with the first checkpoint
+
+        if score.fence > scores.MOST_DELIVERIES:
+            raise scores.ScorersFailed(f"{score.fence - 1} scorers died over this checkpoint.")
+        found = rescore(
+            self.runtime.artifacts.get(score.checkpoint),
+            self.corpus(score.corpus).split("validation"),
+            recipe_digest=score.recipe_digest,
+            seed=score.seed,
+            total_steps=score.total_steps,
+            step=score.step,
+        )
+        value = found.score
+        measured = SampleIn(step=score.step, bpb=value.bpb, nll_sum=value.nll_sum, byte_count=value.byte_count)
+        receipt = self.receipt(score, measured, found.environment, value.version)
+        with self.runtime.store.transaction() as session:
+            scores.measure(
+                session,
+                score,
+                measured,
+                receipt=receipt,
+                measured_by=self.name,
+                same_environment=found.same_environment,
+                judge=judge,
+                now=utc_now(),
+            )
+
+    def corpus(self, digest: str) -> Corpus:
+        """The corpus of that digest."""
+        if digest not in self.corpora:
+            self.corpora[digest] = Corpus.load(digest, self.runtime.artifacts)
+        return self.corpora[digest]
+
+    def receipt(self, score: Score, measured: SampleIn, environment: str, version: str) -> str:
+        """The signed statement of what was measured on what."""
+        claims = Claims(
+            job=score.job_id,
+            fence=score.job_fence,
+            step=score.step,
+            nll_sum=measured.nll_sum,
+            byte_count=measured.byte_count,
+            corpus=score.corpus,
+            split="validation",
+            recipe=score.recipe_digest,
+            checkpoint=score.checkpoint,
+            environment=environment,
+            scorer=version,
+        )
+        return json.dumps(sign(claims, signing_key(self.runtime.settings.data)), sort_keys=True)
+
+
+class Renewal:
+    """Renews a score's lease in the background while it is measured."""
+
+    def __init__(self, runtime: Runtime, score: Score) -> None:
+        self.runtime, self.score = runtime, score
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.renew, daemon=True)
+
+    def __enter__(self) -> "Renewal":
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.done.set()
+        self.thread.join()
+
+    def renew(self) -> None:
+        """Renew until the value is stored. A lost lease is noticed when it is."""
+        while not self.done.wait(LEASE / 4):
+            try:
+                with self.runtime.store.transaction() as session:
+                    scores.renew(session, self.score, utc_now(), LEASE)
+            except LeaseLost:
+                return
