@@ -7,7 +7,8 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from tests.serving import ROOT, TINY
+from tests.postgres import database
+from tests.serving import ROOT, TINY, serving
 from tools import tools
 
 RACE = {"budget_bytes": 9 * 256 * 8, "seeds": [1]}
@@ -57,6 +58,17 @@ def test_the_official_client_plays_a_race_over_http(served, mode):
             return await play(client, f"http-{mode}")
 
     check(anyio.run(story))
+
+
+@pytest.mark.slow
+def test_the_official_client_plays_a_race_on_postgresql(postgresql, tmp_path):
+    async def story(url):
+        async with Client(f"{url}/mcp") as client:
+            return await play(client, "on-postgresql")
+
+    with database(postgresql) as url, serving(tmp_path, "--engines", "1", env={"DATABASE_URL": url}) as server:
+        check(anyio.run(story, server.url))
+    assert not list(tmp_path.glob("*.db"))
 
 
 def test_the_official_client_plays_a_race_over_stdio(tmp_path):
