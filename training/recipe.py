@@ -98,9 +98,7 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
     Raises UnknownName (field or plug-in), InvalidValue (type or range), ImpossibleCombination.
     """
     core = {key: value for key, value in given.items() if "." not in key}
-    checked: dict[str, Any] = {
-        name: check(name, spec, core[name]) for name, spec in core_fields().items() if name in core
-    }
+    checked: dict[str, Any] = {name: check(name, spec, core[name]) for name, spec in core_fields().items() if name in core}
     for name in core:
         if name not in core_fields():
             raise unknown("recipe field", name, field_names())
@@ -162,9 +160,8 @@ def foreign_option(name: str, recipe: Recipe) -> Exception:
         return unknown("recipe field", name, field_names())
     plugin = name.split(".", 1)[0]
     kind = next(kind for kind, folder in CHOICES.items() if plugin in folder)
-    return ImpossibleCombination(
-        f"{shown(name)} is an option of the {kind} {plugin}; this recipe has {kind} {getattr(recipe, kind)}."
-    )
+    return ImpossibleCombination(f"{shown(name)} is an option of the {kind} {plugin}; this recipe has {kind} "
+                                 f"{getattr(recipe, kind)}.")
 
 
 def refuse_impossible(recipe: Recipe, abouts: Mapping[str, About]) -> None:
