@@ -7,19 +7,24 @@ with that uses PostgreSQL.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
 from db.migrate import upgrade
+from db.statements import inserting
 from errors import Refusal
 
-Stored = Row[*tuple[Any, ...]]
-"""A row as the database gives it: values by name, never leaving this package."""
+
+class Stored(Protocol):
+    """A row as the database gives it: values by name, never leaving this package."""
+
+    def __getattr__(self, name: str) -> Any:
+        """The value of that name."""
+
 
 BUSY_MS = 30_000
 """How long a SQLite connection waits for another process's transaction; each takes milliseconds."""
@@ -114,6 +119,5 @@ def run(
 
 def insert_missing(session: Session, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless one with the same key exists, whoever else is inserting it. True: it was new."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    new = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
-    return run(session, new).first() is not None
+    new = inserting(session.get_bind().dialect.name, table).values(**values).on_conflict_do_nothing()
+    return run(session, new.returning(*table.primary_key)).first() is not None

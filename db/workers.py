@@ -3,10 +3,11 @@
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Executable, delete, select
 from sqlmodel import Session
 
-from db.store import insert_missing, run
+from db.statements import Prepared, inserting
+from db.store import run
 from db.tables import WORKER
 
 
@@ -23,9 +24,17 @@ class WorkerView:
 
 def seen(session: Session, name: str, kind: str, now: datetime, detail: str = "") -> None:
     """Note a sign of life."""
-    latest = {"last_seen": now, "detail": detail}
-    if not insert_missing(session, WORKER, {"kind": kind, "name": name, "first_seen": now, **latest}):
-        run(session, update(WORKER).where(WORKER.c.kind == kind, WORKER.c.name == name).values(**latest))
+    SEEN.count(session, kind=kind, name=name, first_seen=now, last_seen=now, detail=detail)
+
+
+def upsert(dialect: str) -> Executable:
+    """Insert a worker, or note its latest sign of life."""
+    new = inserting(dialect, WORKER)
+    latest = {"last_seen": new.excluded.last_seen, "detail": new.excluded.detail}
+    return new.on_conflict_do_update(index_elements=["kind", "name"], set_=latest)
+
+
+SEEN = Prepared(upsert)
 
 
 def gone(session: Session, name: str, kind: str) -> None:
