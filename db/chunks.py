@@ -9,10 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
-from sqlmodel import Session
 
 from db import jobs
 from db.jobs import LeaseLost
+from db.session import Session
 from db.store import Stored, run
 from db.tables import JOB, REQUEST, state_is
 from errors import Refusal, shown, unknown

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, literal_column, select
-from sqlmodel import Session
 
 from db.judge import Curve
+from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, run
 from db.tables import JOB, SAMPLE, SUPERSEDED, state_is

@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Select, Sequence, bindparam, func, insert, select, update
-from sqlmodel import Session
+from sqlalchemy import ColumnElement, Select, Sequence, bindparam, func, insert, literal_column, select, update
 
 from db.races import RaceView
+from db.session import Session
 from db.statements import Prepared, new_values
 from db.store import Stored, insert_missing, run
 from db.tables import JOB, RACE, RECIPE, RUNG
@@ -82,7 +82,9 @@ RUNG_LOCKED = Prepared(
     )
 )
 SIBLINGS = Prepared(
-    lambda _: select(JOB).where(
+    lambda _: select(
+        *(JOB.c[name] for name in ("seed", "state", "provenance", "final_bpb", "priority", "created_by"))
+    ).where(
         JOB.c.race_id == bindparam("race_id"),
         JOB.c.rung == bindparam("rung"),
         JOB.c.recipe_digest == bindparam("recipe_digest"),
@@ -170,7 +172,7 @@ def enqueue(
             "total_steps": total_steps, "created_by": created_by, "created_at": now, "last_step": 0,
             "checkpoint_step": 0, "fence": 0, "attempt": 0, "barren": 0, "fruitful": False,
         }  # fmt: skip
-        place = next_position(session.get_bind().dialect.name)
+        place = next_position(session.dialect)
         run(
             session,
             insert(JOB).values(position=place),
@@ -183,13 +185,17 @@ def enqueue(
 
 
 def next_position(dialect: str) -> ColumnElement[int]:
-    """The place of the next job in the order of submission. SQLite has one writer at a time and no sequences."""
+    """The place of the next job in the order of submission.
+
+    SQLite has no sequences, but one writer at a time and a number for each row; jobs are never deleted.
+    """
     if dialect == "postgresql":
         return Sequence("job_position").next_value()
     there = JOB.alias("there")
-    return select(func.coalesce(func.max(there.c.position), 0) + 1).scalar_subquery()
+    last: ColumnElement[int] = literal_column("max(there.rowid)")
+    return select(func.coalesce(last, 0) + 1).select_from(there).scalar_subquery()
 
 
 def siblings(session: Session, row: Stored) -> list[Stored]:
-    """The rows of one recipe at one rung of a race."""
+    """How the jobs of one recipe stand at one rung of a race."""
     return SIBLINGS.rows(session, race_id=row.race_id, rung=row.rung, recipe_digest=row.recipe_digest)

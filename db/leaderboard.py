@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, literal_column, or_, select
-from sqlmodel import Session
 
 from db.races import RaceView
+from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, run
 from db.tables import RECIPE, STANDING

@@ -9,14 +9,12 @@ counts claims, and every write carries it, so a worker that was presumed dead ca
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
     Executable,
     FromClause,
-    Select,
     bindparam,
     func,
     literal_column,
@@ -24,9 +22,8 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlmodel import Session
 
-from db import rungs
+from db import races, rungs
 from db.curves import supersede
 from db.jobs import (
     JobView,
@@ -44,9 +41,10 @@ from db.jobs import (
 )
 from db.judge import Judge
 from db.races import RaceView
+from db.session import Session
 from db.statements import Prepared, new_values
 from db.store import Answer, Stored, run
-from db.tables import JOB, NEXT, RACE, RECIPE, RUNG, SAMPLE, STANDING, state_is
+from db.tables import JOB, NEXT, RECIPE, SAMPLE, state_is
 from errors import InvalidValue, Refusal, shown
 
 __all__ = [
@@ -143,7 +141,7 @@ def claim(
         if not rows:
             break
         for row in rows:
-            if row.lost:
+            if row.attempt > 1 and rungs.is_lost(session, row):
                 drop(session, row, now)
             elif row.barren > MAX_ATTEMPTS:
                 error(session, row, f"{MAX_ATTEMPTS} attempts ended without a new sample", judge, now)
@@ -152,30 +150,28 @@ def claim(
                 taken.append(row)
     if not taken:
         return nothing_free(session, now, race_id)
-    return [ticket_of(row) for row in taken]
+    return [ticket_of(row, races.by_id(session, row.race_id)) for row in taken]
 
 
 def take(
     session: Session, worker: str, now: datetime, lease_seconds: float, race_id: str | None, n: int
 ) -> list[Stored]:
-    """The claim itself: rows of `described`, in the order of claims."""
+    """The claim itself: rows as in `DESCRIBED`, in the order of claims."""
     where = {} if race_id is None else {"of_race": race_id}
     lease = now + timedelta(seconds=lease_seconds)
     rows = claiming(n, race_id is not None).rows(
         session, now=now, new_worker=worker, new_lease_expires_at=lease, **where
     )
-    if session.get_bind().dialect.name == "sqlite":
-        rows = [DESCRIBED.one_or_none(session, job_id=row.id) for row in rows]
-    return sorted(rows, key=lambda row: (-row.priority, row.position))
+    return rows if n == 1 else sorted(rows, key=lambda row: (-row.priority, row.position))
 
 
 @lru_cache(maxsize=128)
 def claiming(n: int, in_race: bool) -> Prepared:
-    """The statement that takes up to `n` jobs. On PostgreSQL it gives them described, on SQLite their ids."""
-    return Prepared(lambda dialect: taking(n, in_race, describe=dialect == "postgresql"))
+    """The statement that takes up to `n` jobs."""
+    return Prepared(lambda _: taking(n, in_race))
 
 
-def taking(n: int, in_race: bool, *, describe: bool) -> Executable:
+def taking(n: int, in_race: bool) -> Executable:
     """A walk along the index of queued jobs and, if any lease has ended, one along the index of running ones.
 
     `n` is written out: with a parameter the planner would not know that a claim takes few jobs.
@@ -188,11 +184,13 @@ def taking(n: int, in_race: bool, *, describe: bool) -> Executable:
     abandoned = first(n, "abandoned", state_is(JOB, "running"), over, *here(JOB, in_race), any_ended)
     both = union_all(select(waiting), select(abandoned)).cte("free")
     chosen = select(both.c.id).order_by(both.c.priority.desc(), both.c.position).limit(literal_column(str(n)))
-    claimed = update(JOB).where(c.id.in_(chosen)).values(
+    claimed = update(JOB).where(c.id == chosen.scalar_subquery() if n == 1 else c.id.in_(chosen)).values(
         state="running", fence=c.fence + 1, attempt=c.attempt + 1, barren=c.barren + 1, fruitful=False, reason=None,
         started_at=func.coalesce(c.started_at, NOW), **new_values(JOB, ("worker", "lease_expires_at")),
     )  # fmt: skip
-    return described(claimed.returning(JOB).cte("claimed")) if describe else claimed.returning(c.id)
+    recipe = (select(RECIPE.c[name]).where(RECIPE.c.digest == c.recipe_digest) for name in ("name", "canonical"))
+    name, canonical = (one.scalar_subquery() for one in recipe)
+    return claimed.returning(JOB, name.label("name"), canonical.label("canonical"))
 
 
 NOW = bindparam("now", type_=JOB.c.started_at.type)
@@ -214,21 +212,13 @@ def ended(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
     return (state_is(jobs, "running"), jobs.c.lease_expires_at < NOW, *here(jobs, in_race))
 
 
-def described(jobs: FromClause) -> Select[Any]:
-    """Jobs with all that a ticket says. `lost`: the recipe cannot complete this rung any more."""
-    c, standing = jobs.c, STANDING.c
-    mine = (standing.race_id == c.race_id, standing.rung == c.rung, standing.recipe_digest == c.recipe_digest)
-    lost = select(literal_column("1")).select_from(STANDING).where(*mine, standing.mean.is_(None)).exists()
-    names: list[Any] = [RACE.c.name.label("race"), RACE.c.corpus, RECIPE.c.name.label("name"), RECIPE.c.canonical]
-    return (
-        select(*c, *names, RUNG.c.chunks, lost.label("lost"))
-        .join(RACE, RACE.c.id == c.race_id)
-        .join(RECIPE, RECIPE.c.digest == c.recipe_digest)
-        .join(RUNG, (RUNG.c.race_id == c.race_id) & (RUNG.c.rung == c.rung))
+DESCRIBED = Prepared(
+    lambda _: (
+        select(JOB, RECIPE.c.name, RECIPE.c.canonical)
+        .join(RECIPE, RECIPE.c.digest == JOB.c.recipe_digest)
+        .where(JOB.c.id == bindparam("job_id"))
     )
-
-
-DESCRIBED = Prepared(lambda _: described(JOB).where(JOB.c.id == bindparam("job_id")))
+)
 
 
 def nothing_free(session: Session, now: datetime, race_id: str | None) -> list[Ticket]:
@@ -241,12 +231,12 @@ def nothing_free(session: Session, now: datetime, race_id: str | None) -> list[T
     raise QueueEmpty(f"{running} jobs run; the next lease ends in {max(0.0, (ends - now).total_seconds()):.0f} s.")
 
 
-def ticket_of(row: Stored) -> Ticket:
-    """A joined row as a ticket."""
+def ticket_of(row: Stored, race: RaceView) -> Ticket:
+    """A row of `DESCRIBED` as a ticket."""
     return Ticket(
         job_id=row.id,
         fence=row.fence,
-        race=row.race,
+        race=race.name,
         race_id=row.race_id,
         name=row.name,
         recipe_digest=row.recipe_digest,
@@ -254,11 +244,11 @@ def ticket_of(row: Stored) -> Ticket:
         seed=row.seed,
         rung=row.rung,
         start_step=row.checkpoint_step,
-        steps=next_boundary(row.checkpoint_step, row.total_steps, row.chunks) - row.checkpoint_step,
+        steps=next_boundary(row.checkpoint_step, row.total_steps, race.chunks[row.rung]) - row.checkpoint_step,
         total_steps=row.total_steps,
         checkpoint=row.checkpoint,
         environment=row.environment,
-        corpus=row.corpus,
+        corpus=race.corpus,
         lease_expires_at=row.lease_expires_at,
         attempt=row.attempt,
         worker=row.worker,
@@ -281,7 +271,7 @@ def ticket(session: Session, job_id: str, fence: int, now: datetime) -> Ticket:
     row = DESCRIBED.one_or_none(session, job_id=job_id)
     if row is None or not holds(row, fence):
         raise lost(session, job_id, fence)
-    return ticket_of(row)
+    return ticket_of(row, races.by_id(session, row.race_id))
 
 
 def heartbeat(session: Session, job_id: str, fence: int, now: datetime, lease_seconds: float) -> datetime:

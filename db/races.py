@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import bindparam, insert, select
-from sqlmodel import Session
 
+from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, insert_missing, run
 from db.tables import RACE, RUNG

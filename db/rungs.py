@@ -10,12 +10,12 @@ from math import fsum, sqrt
 from typing import Any
 
 from sqlalchemy import Executable, bindparam, insert, select, update
-from sqlmodel import Session
 
 from db import races
 from db.jobs import RecipeText, enqueue, lock_rung, siblings
 from db.judge import Finished, Judge, Promotion, RungFacts
 from db.races import RaceView
+from db.session import Session
 from db.statements import Prepared, inserting
 from db.store import Stored, run
 from db.tables import DECISION, JOB, RECIPE, STANDING, state_is

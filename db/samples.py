@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import and_, bindparam, insert, literal_column, or_, select, update
-from sqlmodel import Session
 
 from db import leaderboard, races, rungs
 from db.checks import Batch, SampleIn, Sorted, check_batch, sort_out
@@ -19,6 +18,7 @@ from db.curves import SampleView, curve, peers, supersede
 from db.jobs import JobView, change, job, locked, lost
 from db.judge import Judge, RunFacts, Verdict
 from db.races import RaceView
+from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, run
 from db.tables import ARTIFACT, DECISION, JOB, SAMPLE, state_is

@@ -12,7 +12,8 @@ from sqlalchemy import BindParameter, Connection, Dialect, Executable, Table, Ty
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlmodel import Session
+
+from db.session import Session
 
 Processor = Callable[[Any], Any]
 
@@ -48,10 +49,9 @@ class Prepared:
     def sent(self, session: Session, values: Mapping[str, Any]) -> tuple["Compiled", Any]:
         """The driver's cursor after the statement was executed."""
         connection = session.connection()
-        dialect = connection.dialect
-        compiled = self.compiled.get(dialect.name)
+        compiled = self.compiled.get(session.dialect)
         if compiled is None:
-            compiled = self.compiled[dialect.name] = Compiled(self.build(dialect.name), dialect)
+            compiled = self.compiled[session.dialect] = Compiled(self.build(session.dialect), connection.dialect)
         cursor: Any = connection.connection.cursor()
         try:
             cursor.execute(compiled.sql, compiled.bound(values))

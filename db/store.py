@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlmodel import Session
 
 from db.migrate import upgrade
+from db.session import Session
 from db.statements import inserting
 from errors import Refusal
 
@@ -48,19 +48,18 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A session that commits at the end, and rolls back when anything but an Answer is raised. Keep it short."""
-        with Session(self._writer) as session:
+        with self._writer.connect() as connection, connection.begin() as transaction:
             try:
-                yield session
+                yield Session(connection)
             except Answer:
-                session.commit()
+                transaction.commit()
                 raise
-            session.commit()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one moment of the database and cannot write."""
-        with Session(self._reader) as session:
-            yield session
+        with self._reader.connect() as connection, connection.begin():
+            yield Session(connection)
 
     def close(self) -> None:
         """Close every connection."""
@@ -119,5 +118,5 @@ def run(
 
 def insert_missing(session: Session, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless one with the same key exists, whoever else is inserting it. True: it was new."""
-    new = inserting(session.get_bind().dialect.name, table).values(**values).on_conflict_do_nothing()
+    new = inserting(session.dialect, table).values(**values).on_conflict_do_nothing()
     return run(session, new.returning(*table.primary_key)).first() is not None

@@ -346,7 +346,6 @@ def partial_index(
 NEXT = (JOB.c.priority.desc(), JOB.c.position)
 """The order of claims: higher priority, then the order of submission."""
 
-Index("ix_job_position", JOB.c.position, unique=True)
 partial_index("ix_job_queued", JOB, *NEXT, states=("queued",))
 partial_index("ix_job_queued_race", JOB, JOB.c.race_id, *NEXT, states=("queued",))
 partial_index("ix_job_running_next", JOB, *NEXT, states=("running",))

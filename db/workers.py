@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from sqlalchemy import Executable, delete, select
-from sqlmodel import Session
 
+from db.session import Session
 from db.statements import Prepared, inserting
 from db.store import run
 from db.tables import WORKER

@@ -352,7 +352,7 @@ def plan_of(world, in_race, race):
         connection = session.connection()
         is_sqlite = connection.dialect.name == "sqlite"
         connection.exec_driver_sql("ANALYZE")
-        claim = Compiled(queue.taking(1, in_race, describe=not is_sqlite), connection.dialect)
+        claim = Compiled(queue.taking(1, in_race), connection.dialect)
         bound = claim.bound(
             {"now": world.now, "of_race": race.id, "new_worker": "w", "new_lease_expires_at": world.now}
         )

@@ -26,7 +26,6 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("CREATE SEQUENCE job_position")
         op.execute("SELECT setval('job_position', (SELECT coalesce(max(position), 0) + 1 FROM job), false)")
-    op.create_index("ix_job_position", "job", ["position"], unique=True)
     replace_indexes([sa.text("priority DESC"), "position"], running=["race_id", sa.text("priority DESC"), "position"])
     partial_index("ix_job_running_next", [sa.text("priority DESC"), "position"], RUNNING)
 
@@ -35,7 +34,6 @@ def downgrade() -> None:
     """0002 -> 0001."""
     op.drop_index("ix_job_running_next", "job")
     replace_indexes([sa.text("priority DESC"), "created_at", "id"], running=["race_id", "lease_expires_at"])
-    op.drop_index("ix_job_position", "job")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP SEQUENCE job_position")
     op.drop_column("job", "position")
