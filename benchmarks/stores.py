@@ -12,10 +12,12 @@ import psycopg
 
 from db import races
 from db.races import RaceSpec, RaceView
-from db.store import open_store
+from db.store import Store, open_store
 from tests.postgres import command, database, postgres
 
-__all__ = ["CANONICAL", "SPEC", "fill_jobs", "fill_runs", "new_race", "postgres", "race_database"]
+__all__ = [
+    "CANONICAL", "SPEC", "command", "database", "fill_jobs", "fill_runs", "new_race", "postgres", "race_database",
+]  # fmt: skip
 
 CANONICAL = '{"optimizer":"adamw"}'
 SPEC = RaceSpec(name="r", corpus="c" * 64, corpus_name="books", budget_bytes=18_000_000, seeds=(1597, 2584, 4181))
@@ -27,8 +29,9 @@ SELECT {RECIPE}, 'recipe ' || i, %(canonical)s, 'bench', now() FROM generate_ser
 """
 
 JOBS = f"""
-INSERT INTO job (id, position, race_id, recipe_digest, seed, rung, state, priority, total_steps, last_step, checkpoint_step,
-                 final_bpb, provenance, fence, worker, attempt, barren, fruitful, created_by, created_at, finished_at)
+INSERT INTO job (id, position, race_id, recipe_digest, seed, rung, state, priority, total_steps, last_step,
+                 checkpoint_step, final_bpb, provenance, fence, worker, attempt, barren, fruitful, created_by,
+                 created_at, finished_at)
 SELECT gen_random_uuid()::text, nextval('job_position'), %(race)s, {RECIPE}, seed, 0, %(state)s, 50, 100, %(step)s, 0,
        CASE WHEN %(state)s = 'done' THEN 2 + i * 1e-6 + seed * 1e-9 END, %(provenance)s, %(fence)s, %(worker)s,
        %(fence)s, 0, %(fence)s > 0, 'bench', %(since)s::timestamptz + i * interval '1 microsecond',
@@ -61,7 +64,7 @@ def race_database(server: str) -> Iterator[tuple[str, RaceView]]:
         yield url, race
 
 
-def new_race(store, spec: RaceSpec = SPEC) -> RaceView:
+def new_race(store: Store, spec: RaceSpec = SPEC) -> RaceView:
     """A race."""
     with store.transaction() as session:
         return races.create(session, spec, datetime.now(UTC))
@@ -78,6 +81,7 @@ def fill_runs(url: str, race: RaceView, runs: int, points: int, first: int = 1) 
 
 
 def fill(url: str, race: RaceView, recipes: int, first: int, *, state: str, points: int) -> int:
+    """Recipes with a job for each seed; of finished ones the curves and standings too."""
     done = state == "done"
     values = {
         "canonical": CANONICAL, "first": first, "last": first + recipes - 1, "race": race.id, "seeds": list(race.seeds),

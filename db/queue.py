@@ -44,7 +44,7 @@ from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared, new_values
 from db.store import Answer, Stored, run
-from db.tables import JOB, NEXT, RECIPE, SAMPLE, state_is
+from db.tables import JOB, NEXT, RECIPE, SAMPLE, STANDING, state_is
 from errors import InvalidValue, Refusal, shown
 
 __all__ = [
@@ -141,7 +141,7 @@ def claim(
         if not rows:
             break
         for row in rows:
-            if row.attempt > 1 and rungs.is_lost(session, row):
+            if row.is_lost:
                 drop(session, row, now)
             elif row.barren > MAX_ATTEMPTS:
                 error(session, row, f"{MAX_ATTEMPTS} attempts ended without a new sample", judge, now)
@@ -156,7 +156,7 @@ def claim(
 def take(
     session: Session, worker: str, now: datetime, lease_seconds: float, race_id: str | None, n: int
 ) -> list[Stored]:
-    """The claim itself: rows as in `DESCRIBED`, in the order of claims."""
+    """The claim itself: rows as in `DESCRIBED`, with `is_lost`, in the order of claims."""
     where = {} if race_id is None else {"of_race": race_id}
     lease = now + timedelta(seconds=lease_seconds)
     rows = claiming(n, race_id is not None).rows(
@@ -190,7 +190,7 @@ def taking(n: int, in_race: bool) -> Executable:
     )  # fmt: skip
     recipe = (select(RECIPE.c[name]).where(RECIPE.c.digest == c.recipe_digest) for name in ("name", "canonical"))
     name, canonical = (one.scalar_subquery() for one in recipe)
-    return claimed.returning(JOB, name.label("name"), canonical.label("canonical"))
+    return claimed.returning(JOB, name.label("name"), canonical.label("canonical"), lost_meanwhile().label("is_lost"))
 
 
 NOW = bindparam("now", type_=JOB.c.started_at.type)
@@ -210,6 +210,15 @@ def here(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
 def ended(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
     """Claimed, and the lease lies in the past."""
     return (state_is(jobs, "running"), jobs.c.lease_expires_at < NOW, *here(jobs, in_race))
+
+
+def lost_meanwhile() -> ColumnElement[bool]:
+    """Whether the job's recipe cannot complete its rung any more. No column has a name of the job's: SQLite mixes them."""
+    c = STANDING.c
+    names = (c.race_id.label("lost_race"), c.rung.label("lost_rung"), c.recipe_digest.label("lost_recipe"))
+    gone = select(*names).where(c.mean.is_(None)).subquery("gone")
+    mine = (gone.c.lost_race == JOB.c.race_id, gone.c.lost_rung == JOB.c.rung)
+    return select(literal_column("1")).where(*mine, gone.c.lost_recipe == JOB.c.recipe_digest).exists()
 
 
 DESCRIBED = Prepared(

@@ -76,7 +76,22 @@ def is_lost(session: Session, row: Stored) -> bool:
 
 def standing(session: Session, row: Stored) -> Stored | None:
     """The standing of a job's recipe at its rung, or None."""
-    return run(session, select(STANDING).where(*key(row))).one_or_none()
+    found: Stored | None = MINE.one_or_none(session, **named(row))
+    return found
+
+
+def named(row: Stored) -> dict[str, Any]:
+    """The parameters of `MINE`."""
+    return {"race_id": row.race_id, "rung": row.rung, "recipe_digest": row.recipe_digest}
+
+
+MINE = Prepared(
+    lambda _: select(STANDING).where(
+        STANDING.c.race_id == bindparam("race_id"),
+        STANDING.c.rung == bindparam("rung"),
+        STANDING.c.recipe_digest == bindparam("recipe_digest"),
+    )
+)
 
 
 def key(row: Stored) -> tuple[Any, ...]:
@@ -92,8 +107,7 @@ def put_standing(session: Session, row: Stored, provenance: str, bpbs: list[floa
     """
     mean, sd = mean_and_sd(bpbs) if bpbs else (None, None)
     values = {"provenance": provenance, "mean": mean, "sd": sd, "n": len(bpbs), "bpbs": bpbs, "created_at": now}
-    names = {"race_id": row.race_id, "rung": row.rung, "recipe_digest": row.recipe_digest, "promoted": False}
-    PUT.count(session, **names, **values)
+    PUT.count(session, **named(row), promoted=False, **values)
 
 
 def putting(dialect: str) -> Executable:
