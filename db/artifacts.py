@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from sqlalchemy import func, select, update
-from sqlmodel import Session
 
+from db.session import Session
 from db.store import insert_missing, run
 from db.tables import ARTIFACT, JOB, RACE, SAMPLE, SCORE, SUPERSEDED, state_is
 from errors import Refusal

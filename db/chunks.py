@@ -9,10 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
-from sqlmodel import Session
 
 from db import jobs
 from db.jobs import LeaseLost
+from db.session import Session
+from db.signals import notify
 from db.store import Stored, run
 from db.tables import JOB, REQUEST, state_is
 from errors import Refusal, shown, unknown
@@ -56,7 +57,17 @@ def request(session: Session, job_id: str, fence: int, steps: int | None, now: d
         values = {"id": str(uuid4()), "job_id": job_id, "job_fence": fence, "steps": steps}
         new = insert(REQUEST).values(**values, state="queued", fence=0, created_at=now)
         row = run(session, new.returning(REQUEST)).one()
+        notify(session, REQUESTS)
     return view(row)
+
+
+REQUESTS = "chunk requests"
+"""What engines wait for."""
+
+
+def answer_to(request_id: str) -> str:
+    """The topic that is signalled when a request is closed."""
+    return f"answer to {request_id}"
 
 
 def get(session: Session, request_id: str) -> RequestView:
@@ -129,6 +140,7 @@ def fail(session: Session, request_id: str, request_fence: int, code: str, messa
 
 def end(session: Session, row: Stored, now: datetime, **values: object) -> RequestView:
     """Close a request."""
+    notify(session, answer_to(row.id))
     closed = update(REQUEST).where(REQUEST.c.id == row.id).values(lease_expires_at=None, finished_at=now, **values)
     return view(run(session, closed.returning(REQUEST)).one())
 

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, literal, select
-from sqlmodel import Session
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, literal_column, select
 
 from db.judge import Curve
+from db.session import Session
+from db.statements import Prepared
 from db.store import Stored, run
 from db.tables import JOB, SAMPLE, SUPERSEDED, state_is
 
@@ -33,23 +36,53 @@ class SampleView:
 
 def curve(session: Session, job_id: str) -> list[SampleView]:
     """The samples of a job in the order of their steps."""
-    rows = run(session, select(SAMPLE).where(SAMPLE.c.job_id == job_id).order_by(SAMPLE.c.step))
-    return [SampleView(**{field.name: getattr(row, field.name) for field in fields(SampleView)}) for row in rows]
+    return [SampleView(**row._asdict()) for row in CURVE.rows(session, job_id=job_id)]
+
+
+CURVE = Prepared(
+    lambda _: (
+        select(*(SAMPLE.c[one.name] for one in fields(SampleView)))
+        .where(SAMPLE.c.job_id == bindparam("job_id"))
+        .order_by(SAMPLE.c.step)
+    )
+)
+
+
+def stored_at(session: Session, job_id: str, steps: set[int]) -> dict[int, Stored]:
+    """step -> row of the job's samples at these steps."""
+    where = (SAMPLE.c.job_id == job_id, SAMPLE.c.step.in_(sorted(steps)))
+    return {row.step: row for row in run(session, select(SAMPLE).where(*where))}
 
 
 def peers(session: Session, job: Stored) -> tuple[Curve, ...]:
     """Curves of the latest measured, finished runs of other recipes at the same rung, the latest first."""
-    c = JOB.c
-    same = (c.race_id == job.race_id, c.rung == job.rung, c.recipe_digest != job.recipe_digest)
-    done = select(c.id, c.total_steps, c.finished_at).where(state_is(JOB, "done"), c.provenance == "measured", *same)
-    latest = done.order_by(c.finished_at.desc(), c.id).limit(MOST_PEERS).subquery()
-    points = select(latest.c.id, latest.c.total_steps, SAMPLE.c.step, SAMPLE.c.bpb).join_from(
-        latest, SAMPLE, (SAMPLE.c.job_id == latest.c.id) & (SAMPLE.c.provenance == "measured")
-    )
-    rows = run(session, points.order_by(latest.c.finished_at.desc(), latest.c.id, SAMPLE.c.step))
+    same = {"race_id": job.race_id, "rung": job.rung, "recipe_digest": job.recipe_digest}
+    rows = asking(MOST_PEERS).rows(session, **same)
     return tuple(
         tuple((row.step / row.total_steps, row.bpb) for row in group) for _, group in groupby(rows, lambda row: row.id)
     )
+
+
+@lru_cache(maxsize=8)
+def asking(most: int) -> Prepared:
+    """The statement that `peers` asks."""
+    return Prepared(lambda _: peer_points(most))
+
+
+def peer_points(most: int) -> Select[Any]:
+    """Points of the latest finished runs."""
+    c = JOB.c
+    same = (
+        c.race_id == bindparam("race_id"),
+        c.rung == bindparam("rung"),
+        c.recipe_digest != bindparam("recipe_digest"),
+    )
+    done = select(c.id, c.total_steps, c.finished_at).where(state_is(JOB, "done"), c.provenance == "measured", *same)
+    latest = done.order_by(c.finished_at.desc(), c.id).limit(literal_column(str(most))).subquery("latest")
+    points = select(latest.c.id, latest.c.total_steps, SAMPLE.c.step, SAMPLE.c.bpb).join_from(
+        latest, SAMPLE, (SAMPLE.c.job_id == latest.c.id) & (SAMPLE.c.provenance == "measured")
+    )
+    return points.order_by(latest.c.finished_at.desc(), latest.c.id, SAMPLE.c.step)
 
 
 def supersede(session: Session, job_id: str, which: ColumnElement[bool], reason: str, now: datetime) -> None:

@@ -1,15 +1,17 @@
 """Jobs: a recipe x seed x rung as a value, how it enters the queue, and who holds it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Select, insert, select, update
-from sqlmodel import Session
+from sqlalchemy import ColumnElement, Select, Sequence, bindparam, func, insert, literal_column, select, update
 
 from db.races import RaceView
+from db.session import Session
+from db.statements import Prepared, new_values
 from db.store import Stored, insert_missing, run
 from db.tables import JOB, RACE, RECIPE, RUNG
 from errors import Refusal, unknown
@@ -72,9 +74,27 @@ def view(row: Stored) -> JobView:
     return JobView(**{field.name: getattr(row, field.name) for field in fields(JobView)})
 
 
+ONE = Prepared(lambda _: joined().where(JOB.c.id == bindparam("job_id")))
+LOCKED = Prepared(lambda _: select(JOB).where(JOB.c.id == bindparam("job_id")).with_for_update())
+RUNG_LOCKED = Prepared(
+    lambda _: (
+        select(RUNG).where(RUNG.c.race_id == bindparam("race_id"), RUNG.c.rung == bindparam("rung")).with_for_update()
+    )
+)
+SIBLINGS = Prepared(
+    lambda _: select(
+        *(JOB.c[name] for name in ("seed", "state", "provenance", "final_bpb", "priority", "created_by"))
+    ).where(
+        JOB.c.race_id == bindparam("race_id"),
+        JOB.c.rung == bindparam("rung"),
+        JOB.c.recipe_digest == bindparam("recipe_digest"),
+    )
+)
+
+
 def job(session: Session, job_id: str) -> JobView:
     """A job by id. An unknown one is refused."""
-    row = run(session, joined().where(JOB.c.id == job_id)).one_or_none()
+    row = ONE.one_or_none(session, job_id=job_id)
     if row is None:
         raise unknown("job", job_id, ())
     return view(row)
@@ -93,7 +113,7 @@ def held(session: Session, job_id: str, fence: int) -> Stored:
 
 def locked(session: Session, job_id: str) -> Stored:
     """The row of a job, locked for this transaction."""
-    row = run(session, select(JOB).where(JOB.c.id == job_id).with_for_update()).one_or_none()
+    row: Stored | None = LOCKED.one_or_none(session, job_id=job_id)
     if row is None:
         raise unknown("job", job_id, ())
     return row
@@ -112,15 +132,22 @@ def lost(session: Session, job_id: str, fence: int) -> LeaseLost:
 
 def change(session: Session, job_id: str, fence: int, values: Mapping[str, Any], was: str = "running") -> None:
     """Change the one row that has this fence and is in this state. Anything else is LeaseLost."""
-    where = (JOB.c.id == job_id, JOB.c.fence == fence, JOB.c.state == was)
-    if run(session, update(JOB).where(*where).values(**values)).rowcount != 1:
+    new = {f"new_{name}": value for name, value in values.items()}
+    if changing(tuple(sorted(values))).count(session, of=job_id, held=fence, was=was, **new) != 1:
         raise lost(session, job_id, fence)
+
+
+@lru_cache(maxsize=64)
+def changing(names: tuple[str, ...]) -> Prepared:
+    """The statement that changes these columns of a job."""
+    where = (JOB.c.id == bindparam("of"), JOB.c.fence == bindparam("held"), JOB.c.state == bindparam("was"))
+    return Prepared(lambda _: update(JOB).where(*where).values(new_values(JOB, names)))
 
 
 def lock_rung(session: Session, race_id: str, rung: int) -> Stored:
     """The row of a rung, locked for this transaction: one at a time is judged or gets jobs."""
-    where = (RUNG.c.race_id == race_id, RUNG.c.rung == rung)
-    return run(session, select(RUNG).where(*where).with_for_update()).one()
+    row: Stored = RUNG_LOCKED.one_or_none(session, race_id=race_id, rung=rung)
+    return row
 
 
 def enqueue(
@@ -145,14 +172,30 @@ def enqueue(
             "total_steps": total_steps, "created_by": created_by, "created_at": now, "last_step": 0,
             "checkpoint_step": 0, "fence": 0, "attempt": 0, "barren": 0, "fruitful": False,
         }  # fmt: skip
-        run(session, insert(JOB), [{"id": str(uuid4()), "seed": seed, **shared} for seed in race.seeds])
+        place = next_position(session.dialect)
+        run(
+            session,
+            insert(JOB).values(position=place),
+            [{"id": str(uuid4()), "seed": seed, **shared} for seed in race.seeds],
+        )
         count = update(RUNG).where(RUNG.c.race_id == race.id, RUNG.c.rung == rung)
         run(session, count.values(recipes=rung_row.recipes + 1))
     by_seed = {row.seed: view(row) for row in run(session, joined().where(*mine))}
     return [by_seed[seed] for seed in race.seeds]
 
 
-def siblings(session: Session, row: Stored) -> Sequence[Stored]:
-    """The rows of one recipe at one rung of a race."""
-    mine = (JOB.c.race_id == row.race_id, JOB.c.rung == row.rung, JOB.c.recipe_digest == row.recipe_digest)
-    return run(session, select(JOB).where(*mine)).all()
+def next_position(dialect: str) -> ColumnElement[int]:
+    """The place of the next job in the order of submission.
+
+    SQLite has no sequences, but one writer at a time and a number for each row; jobs are never deleted.
+    """
+    if dialect == "postgresql":
+        return Sequence("job_position").next_value()
+    there = JOB.alias("there")
+    last: ColumnElement[int] = literal_column("max(there.rowid)")
+    return select(func.coalesce(last, 0) + 1).select_from(there).scalar_subquery()
+
+
+def siblings(session: Session, row: Stored) -> list[Stored]:
+    """How the jobs of one recipe stand at one rung of a race."""
+    return SIBLINGS.rows(session, race_id=row.race_id, rung=row.rung, recipe_digest=row.recipe_digest)

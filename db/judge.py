@@ -5,7 +5,7 @@ The answers are pure decisions of plain values and live above this package; the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Curve = tuple[tuple[float, float], ...]
 """(step / total_steps, bits per byte) of one run, in the order of its steps."""
@@ -25,9 +25,11 @@ class RunFacts:
     pruner: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """A recipe that is through with a rung. `mean` is None when it was lost: a seed was stopped or failed."""
+class Finished(NamedTuple):
+    """A recipe that is through with a rung. `mean` is None when it was lost: a seed was stopped or failed.
+
+    A tuple, because a decision may rest on thousands of them.
+    """
 
     recipe_digest: str
     mean: float | None

@@ -5,10 +5,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
-from sqlmodel import Session
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, literal_column, or_, select
 
 from db.races import RaceView
+from db.session import Session
+from db.statements import Prepared
 from db.store import Stored, run
 from db.tables import RECIPE, STANDING
 from errors import InvalidValue, Refusal, shown
@@ -65,11 +66,13 @@ def rows(
 
 def leader(session: Session, race_id: str) -> str | None:
     """Digest of the recipe that leads the measured board."""
-    top = run(session, ranked(race_id, "measured", None).limit(1)).first()
+    top = LEADER.one_or_none(session, race=race_id, provenance="measured")
     return None if top is None else str(top.recipe_digest)
 
 
-def ranked(race_id: str, provenance: str, after: ColumnElement[bool] | None) -> Select[Any]:
+def ranked(
+    race_id: str | BindParameter[str], provenance: str | BindParameter[str], after: ColumnElement[bool] | None
+) -> Select[Any]:
     """Standings in the order of the board, those after a place only."""
     c, higher = STANDING.c, STANDING.alias("higher")
     above = select(higher.c.rung).where(
@@ -86,6 +89,9 @@ def ranked(race_id: str, provenance: str, after: ColumnElement[bool] | None) -> 
         .order_by(c.rung.desc(), c.mean, c.recipe_digest)
     )
     return statement if after is None else statement.where(after)
+
+
+LEADER = Prepared(lambda _: ranked(bindparam("race"), bindparam("provenance"), None).limit(literal_column("1")))
 
 
 def row_of(row: Stored, rank: int, race: RaceView) -> Row:

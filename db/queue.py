@@ -6,15 +6,24 @@ A job is free when it is queued *or* its lease lies in the past: nothing has to 
 counts claims, and every write carries it, so a worker that was presumed dead cannot write over its successor.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
 
-from sqlalchemy import func, literal, select, union_all, update
-from sqlmodel import Session
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Executable,
+    FromClause,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
 
-from db import rungs
+from db import races, rungs
 from db.curves import supersede
 from db.jobs import (
     JobView,
@@ -32,8 +41,10 @@ from db.jobs import (
 )
 from db.judge import Judge
 from db.races import RaceView
+from db.session import Session
+from db.statements import Prepared, new_values
 from db.store import Answer, Stored, run
-from db.tables import JOB, NEXT, RACE, RECIPE, RUNG, SAMPLE, state_is
+from db.tables import JOB, NEXT, RECIPE, SAMPLE, STANDING, state_is
 from errors import InvalidValue, Refusal, shown
 
 __all__ = [
@@ -123,9 +134,10 @@ def claim(
     race_id: str | None = None,
     n: int = 1,
 ) -> list[Ticket]:
-    """Take up to `n` free jobs: higher priority first, then age, then id. Nothing free is QueueEmpty.
+    """Take up to `n` free jobs: higher priority first, then the order of submission. Nothing free is QueueEmpty.
 
-    A job whose attempts have stored nothing MAX_ATTEMPTS times becomes errored instead, and its rung is judged.
+    A job whose attempts have stored nothing MAX_ATTEMPTS times becomes errored instead, and its rung is judged;
+    one that was abandoned and whose recipe is lost meanwhile is cancelled.
     """
     taken: list[Stored] = []
     while len(taken) < n:
@@ -133,36 +145,95 @@ def claim(
         if not rows:
             break
         for row in rows:
-            if row.barren > MAX_ATTEMPTS:
+            if row.is_lost:
+                drop(session, row, now)
+            elif row.barren > MAX_ATTEMPTS:
                 error(session, row, f"{MAX_ATTEMPTS} attempts ended without a new sample", judge, now)
             else:
                 rewind(session, row, now)
                 taken.append(row)
     if not taken:
         return nothing_free(session, now, race_id)
-    return tickets(session, [row.id for row in taken])
+    return [ticket_of(row, races.by_id(session, row.race_id)) for row in taken]
 
 
 def take(
     session: Session, worker: str, now: datetime, lease_seconds: float, race_id: str | None, n: int
 ) -> list[Stored]:
-    """The claim itself, one statement: a walk along the index of queued jobs and a look at the few expired leases."""
-    here = () if race_id is None else (JOB.c.race_id == race_id,)
-    expired = (state_is(JOB, "running"), JOB.c.lease_expires_at < now)
-    columns = (JOB.c.id, JOB.c.priority, JOB.c.created_at)
-    free = [
-        select(*columns).where(*here, *which).order_by(*NEXT).limit(n).with_for_update(skip_locked=True).cte(name)
-        for name, which in (("waiting", (state_is(JOB, "queued"),)), ("abandoned", expired))
-    ]
-    both = union_all(*(select(one) for one in free)).cte("free")
-    chosen = select(both.c.id).order_by(both.c.priority.desc(), both.c.created_at, both.c.id).limit(n)
-    claimed = update(JOB).where(JOB.c.id.in_(chosen)).values(
-        state="running", worker=worker, lease_expires_at=now + timedelta(seconds=lease_seconds), fence=JOB.c.fence + 1,
-        attempt=JOB.c.attempt + 1, barren=JOB.c.barren + 1, fruitful=False, reason=None,
-        started_at=func.coalesce(JOB.c.started_at, literal(now, JOB.c.started_at.type)),
+    """The claim itself: rows as in `DESCRIBED`, with `is_lost`, in the order of claims."""
+    where = {} if race_id is None else {"of_race": race_id}
+    lease = now + timedelta(seconds=lease_seconds)
+    rows = claiming(n, race_id is not None).rows(
+        session, now=now, new_worker=worker, new_lease_expires_at=lease, **where
+    )
+    return rows if n == 1 else sorted(rows, key=lambda row: (-row.priority, row.position))
+
+
+@lru_cache(maxsize=128)
+def claiming(n: int, in_race: bool) -> Prepared:
+    """The statement that takes up to `n` jobs."""
+    return Prepared(lambda _: taking(n, in_race))
+
+
+def taking(n: int, in_race: bool) -> Executable:
+    """A walk along the index of queued jobs and, if any lease has ended, one along the index of running ones.
+
+    `n` is written out: with a parameter the planner would not know that a claim takes few jobs.
+    """
+    c = JOB.c
+    waiting = first(n, "waiting", state_is(JOB, "queued"), *here(JOB, in_race))
+    any_job = JOB.alias("any_job")
+    any_ended = select(literal_column("1")).select_from(any_job).where(*ended(any_job, in_race)).exists()
+    over = func.coalesce(c.lease_expires_at, NOW) < NOW  # in the order of claims, not in that of the leases
+    abandoned = first(n, "abandoned", state_is(JOB, "running"), over, *here(JOB, in_race), any_ended)
+    both = union_all(select(waiting), select(abandoned)).cte("free")
+    chosen = select(both.c.id).order_by(both.c.priority.desc(), both.c.position).limit(literal_column(str(n)))
+    claimed = update(JOB).where(c.id == chosen.scalar_subquery() if n == 1 else c.id.in_(chosen)).values(
+        state="running", fence=c.fence + 1, attempt=c.attempt + 1, barren=c.barren + 1, fruitful=False, reason=None,
+        started_at=func.coalesce(c.started_at, NOW), **new_values(JOB, ("worker", "lease_expires_at")),
     )  # fmt: skip
-    rows = run(session, claimed.returning(JOB)).all()
-    return sorted(rows, key=lambda row: (-row.priority, row.created_at, row.id))
+    recipe = (select(RECIPE.c[name]).where(RECIPE.c.digest == c.recipe_digest) for name in ("name", "canonical"))
+    name, canonical = (one.scalar_subquery() for one in recipe)
+    return claimed.returning(JOB, name.label("name"), canonical.label("canonical"), lost_meanwhile().label("is_lost"))
+
+
+NOW = bindparam("now", type_=JOB.c.started_at.type)
+
+
+def first(n: int, name: str, *which: ColumnElement[bool]) -> CTE:
+    """The first `n` jobs of a kind that nobody else is taking this moment."""
+    wanted = select(JOB.c.id, JOB.c.priority, JOB.c.position).where(*which).order_by(*NEXT)
+    return wanted.limit(literal_column(str(n))).with_for_update(skip_locked=True).cte(name)
+
+
+def here(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
+    """Of the named race, where one is named."""
+    return (jobs.c.race_id == bindparam("of_race"),) if in_race else ()
+
+
+def ended(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
+    """Claimed, and the lease lies in the past."""
+    return (state_is(jobs, "running"), jobs.c.lease_expires_at < NOW, *here(jobs, in_race))
+
+
+def lost_meanwhile() -> ColumnElement[bool]:
+    """Whether the job's recipe cannot complete its rung any more. No column is named as one of the job's: SQLite mixes
+    them.
+    """
+    c = STANDING.c
+    names = (c.race_id.label("lost_race"), c.rung.label("lost_rung"), c.recipe_digest.label("lost_recipe"))
+    gone = select(*names).where(c.mean.is_(None)).subquery("gone")
+    mine = (gone.c.lost_race == JOB.c.race_id, gone.c.lost_rung == JOB.c.rung)
+    return select(literal_column("1")).where(*mine, gone.c.lost_recipe == JOB.c.recipe_digest).exists()
+
+
+DESCRIBED = Prepared(
+    lambda _: (
+        select(JOB, RECIPE.c.name, RECIPE.c.canonical)
+        .join(RECIPE, RECIPE.c.digest == JOB.c.recipe_digest)
+        .where(JOB.c.id == bindparam("job_id"))
+    )
+)
 
 
 def nothing_free(session: Session, now: datetime, race_id: str | None) -> list[Ticket]:
@@ -175,25 +246,12 @@ def nothing_free(session: Session, now: datetime, race_id: str | None) -> list[T
     raise QueueEmpty(f"{running} jobs run; the next lease ends in {max(0.0, (ends - now).total_seconds()):.0f} s.")
 
 
-def tickets(session: Session, job_ids: Sequence[str]) -> list[Ticket]:
-    """Tickets of jobs that run, in the order of the ids."""
-    names: list[Any] = [RACE.c.name.label("race"), RACE.c.corpus, RECIPE.c.name.label("name"), RECIPE.c.canonical]
-    joins = (
-        select(JOB, *names, RUNG.c.chunks)
-        .join(RACE, RACE.c.id == JOB.c.race_id)
-        .join(RECIPE, RECIPE.c.digest == JOB.c.recipe_digest)
-        .join(RUNG, (RUNG.c.race_id == JOB.c.race_id) & (RUNG.c.rung == JOB.c.rung))
-    )
-    rows = {row.id: row for row in run(session, joins.where(JOB.c.id.in_(job_ids)))}
-    return [ticket_of(rows[job_id]) for job_id in job_ids]
-
-
-def ticket_of(row: Stored) -> Ticket:
-    """A joined row as a ticket."""
+def ticket_of(row: Stored, race: RaceView) -> Ticket:
+    """A row of `DESCRIBED` as a ticket."""
     return Ticket(
         job_id=row.id,
         fence=row.fence,
-        race=row.race,
+        race=race.name,
         race_id=row.race_id,
         name=row.name,
         recipe_digest=row.recipe_digest,
@@ -201,15 +259,15 @@ def ticket_of(row: Stored) -> Ticket:
         seed=row.seed,
         rung=row.rung,
         start_step=row.checkpoint_step,
-        steps=next_boundary(row.checkpoint_step, row.total_steps, row.chunks) - row.checkpoint_step,
+        steps=next_boundary(row.checkpoint_step, row.total_steps, race.chunks[row.rung]) - row.checkpoint_step,
         total_steps=row.total_steps,
         checkpoint=row.checkpoint,
         environment=row.environment,
-        corpus=row.corpus,
+        corpus=race.corpus,
         lease_expires_at=row.lease_expires_at,
         attempt=row.attempt,
         worker=row.worker,
-        chunks=row.chunks,
+        chunks=race.chunks[row.rung],
     )
 
 
@@ -226,10 +284,10 @@ def next_boundary(step: int, total_steps: int, chunks: int) -> int:
 
 def ticket(session: Session, job_id: str, fence: int, now: datetime) -> Ticket:
     """The ticket of the present holder, for its next chunk. Anybody else gets LeaseLost."""
-    row = run(session, select(JOB).where(JOB.c.id == job_id)).one_or_none()
+    row = DESCRIBED.one_or_none(session, job_id=job_id)
     if row is None or not holds(row, fence):
         raise lost(session, job_id, fence)
-    return tickets(session, [job_id])[0]
+    return ticket_of(row, races.by_id(session, row.race_id))
 
 
 def heartbeat(session: Session, job_id: str, fence: int, now: datetime, lease_seconds: float) -> datetime:
@@ -240,10 +298,16 @@ def heartbeat(session: Session, job_id: str, fence: int, now: datetime, lease_se
 
 
 def release(session: Session, job_id: str, fence: int, now: datetime, reason: str) -> JobView:
-    """Give a job back to the queue and say why. What was stored stays; the next claim gets a new fence."""
+    """Give a job back to the queue and say why. What was stored stays; the next claim gets a new fence.
+
+    If another seed of its recipe was lost at this rung meanwhile, nobody needs it: it is cancelled.
+    """
     row = held(session, job_id, fence)
-    values = {"state": "queued", "worker": None, "lease_expires_at": None, "reason": reason}
-    change(session, job_id, fence, values)
+    if rungs.is_lost(session, row):
+        drop(session, row, now)
+    else:
+        values = {"state": "queued", "worker": None, "lease_expires_at": None, "reason": reason}
+        change(session, job_id, fence, values)
     rungs.record(session, row, "release", reason, {"attempt": row.attempt}, now, job_id=job_id)
     return job(session, job_id)
 
@@ -252,6 +316,12 @@ def fail(session: Session, job_id: str, fence: int, now: datetime, reason: str, 
     """End a run that cannot go on. Its recipe is lost at this rung, which is judged: it may be complete now."""
     error(session, held(session, job_id, fence), reason, judge, now)
     return job(session, job_id)
+
+
+def drop(session: Session, row: Stored, now: datetime) -> None:
+    """Cancel a running job whose holder is gone and whose recipe is lost."""
+    values = {"state": "cancelled", "lease_expires_at": None, "reason": rungs.LOST, "finished_at": now}
+    change(session, row.id, row.fence, values)
 
 
 def error(session: Session, row: Stored, reason: str, judge: Judge, now: datetime) -> None:

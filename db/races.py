@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import insert, select
-from sqlmodel import Session
+from sqlalchemy import bindparam, insert, select
 
+from db.session import Session
+from db.statements import Prepared
 from db.store import Stored, insert_missing, run
 from db.tables import RACE, RUNG
 from errors import InvalidValue, Refusal, shown, unknown
@@ -87,15 +88,26 @@ def create(session: Session, spec: RaceSpec, now: datetime) -> RaceView:
 
 def find(session: Session, name: str) -> RaceView:
     """A race by name. An unknown name is refused with the nearest known one."""
-    row = run(session, select(RACE).where(RACE.c.name == name)).one_or_none()
+    row = BY_NAME.one_or_none(session, name=name)
     if row is None:
         raise unknown("race", name, run(session, select(RACE.c.name)).scalars())
     return view(row)
 
 
 def by_id(session: Session, race_id: str) -> RaceView:
-    """A race by the id that another row holds."""
-    return view(run(session, select(RACE).where(RACE.c.id == race_id)).one())
+    """A race by the id that another row holds. Neither ever changes, so a process reads it once."""
+    if race_id not in KNOWN:
+        if len(KNOWN) >= MOST_KNOWN:
+            KNOWN.clear()
+        KNOWN[race_id] = view(BY_ID.one_or_none(session, race_id=race_id))
+    return KNOWN[race_id]
+
+
+BY_NAME = Prepared(lambda _: select(RACE).where(RACE.c.name == bindparam("name")))
+BY_ID = Prepared(lambda _: select(RACE).where(RACE.c.id == bindparam("race_id")))
+KNOWN: dict[str, RaceView] = {}
+MOST_KNOWN = 1000
+"""Races that a process remembers."""
 
 
 def listing(session: Session) -> list[RaceView]:
@@ -105,7 +117,7 @@ def listing(session: Session) -> list[RaceView]:
 
 def view(row: Stored) -> RaceView:
     """A race's row as a value."""
-    values = dict(row._mapping)
+    values = row._asdict()
     for name in ("seeds", "chunks", "sanity"):
         values[name] = tuple(values[name])
     return RaceView(**{**values, "rungs": tuple((part[0], part[1]) for part in values["rungs"])})

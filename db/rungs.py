@@ -9,13 +9,14 @@ from datetime import datetime
 from math import fsum, sqrt
 from typing import Any
 
-from sqlalchemy import insert, select, update
-from sqlmodel import Session
+from sqlalchemy import Executable, bindparam, insert, select, update
 
 from db import races
 from db.jobs import RecipeText, enqueue, lock_rung, siblings
 from db.judge import Finished, Judge, Promotion, RungFacts
 from db.races import RaceView
+from db.session import Session
+from db.statements import Prepared, inserting
 from db.store import Stored, run
 from db.tables import DECISION, JOB, RECIPE, STANDING, state_is
 
@@ -30,12 +31,11 @@ def complete(session: Session, row: Stored, judge: Judge, now: datetime) -> None
     rung = lock_rung(session, row.race_id, row.rung)
     done = {job.seed: job for job in siblings(session, row) if job.state == "done"}
     provenances = {job.provenance for job in done.values()}
-    found = standing(session, row)
     if set(done) != set(race.seeds) or len(provenances) != 1:
         return
     bpbs = [done[seed].final_bpb for seed in race.seeds]
     provenance = provenances.pop()
-    put_standing(session, row, provenance, bpbs, now, replace=found is not None)
+    put_standing(session, row, provenance, bpbs, now)
     if provenance == "measured":
         promote(session, race, rung, judge, now)
 
@@ -61,12 +61,37 @@ def cancel_queued(session: Session, row: Stored, now: datetime) -> None:
     mine = (JOB.c.race_id == row.race_id, JOB.c.rung == row.rung, JOB.c.recipe_digest == row.recipe_digest)
     free = select(JOB.c.id).where(*mine, state_is(JOB, "queued")).with_for_update(skip_locked=True)
     change = update(JOB).where(JOB.c.id.in_(free.scalar_subquery()))
-    run(session, change.values(state="cancelled", reason="another seed of the recipe was lost", finished_at=now))
+    run(session, change.values(state="cancelled", reason=LOST, finished_at=now))
+
+
+LOST = "another seed of the recipe was lost"
+"""Why a job is cancelled that nobody had stopped."""
+
+
+def is_lost(session: Session, row: Stored) -> bool:
+    """Whether the job's recipe cannot complete its rung any more."""
+    found = standing(session, row)
+    return found is not None and found.mean is None
 
 
 def standing(session: Session, row: Stored) -> Stored | None:
     """The standing of a job's recipe at its rung, or None."""
-    return run(session, select(STANDING).where(*key(row))).one_or_none()
+    found: Stored | None = MINE.one_or_none(session, **named(row))
+    return found
+
+
+def named(row: Stored) -> dict[str, Any]:
+    """The parameters of `MINE`."""
+    return {"race_id": row.race_id, "rung": row.rung, "recipe_digest": row.recipe_digest}
+
+
+MINE = Prepared(
+    lambda _: select(STANDING).where(
+        STANDING.c.race_id == bindparam("race_id"),
+        STANDING.c.rung == bindparam("rung"),
+        STANDING.c.recipe_digest == bindparam("recipe_digest"),
+    )
+)
 
 
 def key(row: Stored) -> tuple[Any, ...]:
@@ -75,17 +100,24 @@ def key(row: Stored) -> tuple[Any, ...]:
     return (c.race_id == row.race_id, c.rung == row.rung, c.recipe_digest == row.recipe_digest)
 
 
-def put_standing(
-    session: Session, row: Stored, provenance: str, bpbs: list[float], now: datetime, *, replace: bool = False
-) -> None:
-    """Store mean, standard deviation and values in the order of the race's seeds; no values: the recipe is lost."""
+def put_standing(session: Session, row: Stored, provenance: str, bpbs: list[float], now: datetime) -> None:
+    """Store mean, standard deviation and values in the order of the race's seeds; no values: the recipe is lost.
+
+    It takes the place of a standing that is there.
+    """
     mean, sd = mean_and_sd(bpbs) if bpbs else (None, None)
     values = {"provenance": provenance, "mean": mean, "sd": sd, "n": len(bpbs), "bpbs": bpbs, "created_at": now}
-    if replace:
-        run(session, update(STANDING).where(*key(row)).values(**values))
-        return
-    names = {"race_id": row.race_id, "rung": row.rung, "recipe_digest": row.recipe_digest, "promoted": False}
-    run(session, insert(STANDING).values(**names, **values))
+    PUT.count(session, **named(row), promoted=False, **values)
+
+
+def putting(dialect: str) -> Executable:
+    """Insert a standing, or replace what was measured of it."""
+    new = inserting(dialect, STANDING)
+    latest = {name: new.excluded[name] for name in ("provenance", "mean", "sd", "n", "bpbs", "created_at")}
+    return new.on_conflict_do_update(index_elements=list(STANDING.primary_key), set_=latest)
+
+
+PUT = Prepared(putting)
 
 
 def mean_and_sd(values: list[float]) -> tuple[float, float]:
@@ -130,16 +162,8 @@ def move_up(session: Session, race: RaceView, row: Stored, promotion: Promotion,
 
 def facts(session: Session, race: RaceView, rung: Stored) -> RungFacts:
     """What is known about a rung. Claimed numbers are not part of it."""
-    c = STANDING.c
-    through = select(c.recipe_digest, c.mean, c.n, c.promoted, c.provenance).where(
-        c.race_id == race.id, c.rung == rung.rung
-    )
-    rows = run(session, through.order_by(c.recipe_digest)).all()
-    finished = tuple(
-        Finished(recipe_digest=row.recipe_digest, mean=row.mean, n=row.n, promoted=row.promoted)
-        for row in rows
-        if row.provenance == "measured" or row.mean is None
-    )
+    rows = THROUGH.rows(session, race_id=race.id, rung=rung.rung)
+    finished = tuple(Finished(*row[1:]) for row in rows if row.provenance == "measured" or row.mean is None)
     return RungFacts(
         rung=rung.rung,
         last_rung=rung.rung + 1 == len(race.rungs),
@@ -149,6 +173,15 @@ def facts(session: Session, race: RaceView, rung: Stored) -> RungFacts:
         quorum=race.quorum_at(rung.rung),
         pruner=race.pruner,
     )
+
+
+THROUGH = Prepared(
+    lambda _: (
+        select(*(STANDING.c[name] for name in ("provenance", *Finished._fields)))
+        .where(STANDING.c.race_id == bindparam("race_id"), STANDING.c.rung == bindparam("rung"))
+        .order_by(STANDING.c.recipe_digest)
+    )
+)
 
 
 def record(
@@ -164,4 +197,9 @@ def record(
     """Keep a decision about a job or, without `job_id`, about its recipe."""
     values = {"race_id": row.race_id, "recipe_digest": row.recipe_digest, "rung": row.rung, "job_id": job_id}
     content = {"action": action, "reason": reason, "numbers": dict(numbers), "created_at": now}
-    run(session, insert(DECISION).values(**values, **content))
+    RECORD.count(session, **values, **content)
+
+
+RECORD = Prepared(
+    lambda _: insert(DECISION).values({c.name: bindparam(c.name) for c in DECISION.c if c.name != "id"}).inline()
+)

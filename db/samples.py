@@ -7,20 +7,21 @@ place in the run, the checkpoint behind it. A measured value decides; a claimed 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
-from sqlmodel import Session
+from sqlalchemy import and_, bindparam, insert, literal_column, or_, select, update
 
 from db import leaderboard, races, rungs
-from db.artifacts import exists
 from db.checks import Batch, SampleIn, Sorted, check_batch, sort_out
 from db.curves import SampleView, curve, peers, supersede
 from db.jobs import JobView, change, job, locked, lost
 from db.judge import Judge, RunFacts, Verdict
 from db.races import RaceView
+from db.session import Session
+from db.statements import Prepared
 from db.store import Stored, run
-from db.tables import DECISION, JOB, SAMPLE, state_is
+from db.tables import ARTIFACT, DECISION, JOB, SAMPLE, state_is
 from errors import ArtifactMissing
 
 __all__ = [
@@ -79,11 +80,11 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
         raise lost(session, batch.job_id, batch.fence)
     race = races.by_id(session, row.race_id)
     check_batch(batch, row, race.sanity)
-    stored = stored_at(session, row.id, {row.last_step, *(sample.step for sample in batch.samples)})
+    stored, is_held = known(session, row, batch)
     found = sort_out(batch, row.last_step, row.total_steps, stored)
     if found.new and row.state != "running":
         raise lost(session, batch.job_id, batch.fence)
-    check_checkpoint(session, batch, found)
+    check_checkpoint(batch, found, is_held)
     ema = store(session, row, batch, found, stored, now)
     lease = now + timedelta(seconds=batch.lease_seconds)
     advance(session, row, batch, found, lease, now)
@@ -104,19 +105,32 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
     )
 
 
-def stored_at(session: Session, job_id: str, steps: set[int]) -> dict[int, Stored]:
-    """step -> row of the job's samples at these steps."""
-    where = (SAMPLE.c.job_id == job_id, SAMPLE.c.step.in_(sorted(steps)))
-    return {row.step: row for row in run(session, select(SAMPLE).where(*where))}
+def known(session: Session, row: Stored, batch: Batch) -> tuple[dict[int, Stored], bool]:
+    """step -> stored row, at the job's last step and the steps of the batch; and whether its checkpoint is held."""
+    steps = sorted({row.last_step, *(sample.step for sample in batch.samples)})
+    names = {f"step_{i}": step for i, step in enumerate(steps)}
+    rows = asking(len(steps)).rows(session, of=row.id, digest=batch.checkpoint, **names)
+    return {row.step: row for row in rows if row.step is not None}, bool(rows[0].is_held)
 
 
-def check_checkpoint(session: Session, batch: Batch, found: Sorted) -> None:
+@lru_cache(maxsize=64)
+def asking(steps: int) -> Prepared:
+    """The statement that `known` asks: at least one row, so that it always says whether the checkpoint is held."""
+    at = SAMPLE.c.step.in_([bindparam(f"step_{i}", type_=SAMPLE.c.step.type) for i in range(steps)])
+    artifact = (ARTIFACT.c.digest == bindparam("digest"), ARTIFACT.c.removed_at.is_(None))
+    is_held = select(literal_column("1")).select_from(ARTIFACT).where(*artifact).exists().label("is_held")
+    one = select(literal_column("1").label("one")).subquery("one")
+    there = one.outerjoin(SAMPLE, and_(SAMPLE.c.job_id == bindparam("of"), at))
+    return Prepared(lambda _: select(is_held, *SAMPLE.c).select_from(there))
+
+
+def check_checkpoint(batch: Batch, found: Sorted, is_held: bool) -> None:
     """A named checkpoint must be held here, and a measured sample must have one of its own. Raises ArtifactMissing."""
     if not found.changes:
         return
     if batch.provenance == "measured" and (batch.checkpoint is None or len(found.changes) > 1):
         raise ArtifactMissing("Each measured sample is sent with the checkpoint of its own step.")
-    if batch.checkpoint is not None and not exists(session, batch.checkpoint):
+    if batch.checkpoint is not None and not is_held:
         raise ArtifactMissing(f"There is no artifact {batch.checkpoint}.")
 
 
@@ -137,12 +151,15 @@ def store(
     if found.better:
         replaced = SAMPLE.c.step.in_([sample.step for sample in found.better])
         supersede(session, row.id, replaced, "a measured value took its place", now)
-    if rows:
-        run(session, insert(SAMPLE), rows)
+    for values in rows:
+        INSERTED.count(session, **values)
     if found.better:
         ema = average_anew(session, row.id)
     assert ema is not None, "a job whose samples are all duplicates has samples"
     return float(ema)
+
+
+INSERTED = Prepared(lambda _: insert(SAMPLE).inline())
 
 
 def average_anew(session: Session, job_id: str) -> float:

@@ -10,13 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import and_, delete, insert, or_, select, update
-from sqlmodel import Session
 
 from db import artifacts, races, rungs, samples
 from db.checks import Batch, SampleIn, Sorted, check_value
-from db.curves import supersede
+from db.curves import stored_at, supersede
 from db.jobs import LeaseLost, change, locked
 from db.judge import Judge
+from db.session import Session
 from db.store import Stored, run
 from db.tables import JOB, RACE, SAMPLE, SCORE, STANDING, state_is
 from errors import Refusal
@@ -55,7 +55,7 @@ class Score:
 
 def request(session: Session, job_id: str, step: int, checkpoint: str, now: datetime) -> None:
     """Ask for the measurement of a claimed sample. Where the sample is none or has another checkpoint, do nothing."""
-    there = samples.stored_at(session, job_id, {step}).get(step)
+    there = stored_at(session, job_id, {step}).get(step)
     if is_claimed(there, checkpoint):
         values = {"id": str(uuid4()), "job_id": job_id, "step": step, "checkpoint": checkpoint}
         run(session, insert(SCORE).values(**values, state="queued", fence=0, created_at=now))
@@ -72,7 +72,7 @@ def lease(session: Session, scorer: str, now: datetime, lease_seconds: float) ->
     free = or_(is_free(now), and_(state_is(SCORE, "leased"), c.scorer == scorer))
     oldest = select(SCORE).where(free).order_by(c.created_at, c.id).limit(1).with_for_update(skip_locked=True)
     while (row := run(session, oldest).one_or_none()) is not None:
-        there = samples.stored_at(session, row.job_id, {row.step}).get(row.step)
+        there = stored_at(session, row.job_id, {row.step}).get(row.step)
         if there is None or not is_claimed(there, row.checkpoint):
             end(session, row.id, now, state="done")
             continue
@@ -107,7 +107,7 @@ def measure(
     """
     row = locked(session, score.job_id)
     leased(session, score)
-    stored = samples.stored_at(session, row.id, {score.step, row.last_step})
+    stored = stored_at(session, row.id, {score.step, row.last_step})
     end(session, score.id, now, state="done")
     if not is_claimed(stored.get(score.step), score.checkpoint):
         return False
@@ -150,7 +150,7 @@ def refuse(session: Session, score: Score, refusal: Refusal, now: datetime) -> l
     row = locked(session, score.job_id)
     leased(session, score)
     end(session, score.id, now, state="failed", error_code=refusal.code, error=refusal.message)
-    if not is_claimed(samples.stored_at(session, row.id, {score.step}).get(score.step), score.checkpoint):
+    if not is_claimed(stored_at(session, row.id, {score.step}).get(score.step), score.checkpoint):
         return []
     whole = row.provenance != "measured" and row.state in ("queued", "running", "done")
     which = SAMPLE.c.step > 0 if whole else SAMPLE.c.step == score.step

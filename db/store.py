@@ -7,22 +7,33 @@ with that uses PostgreSQL.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlmodel import Session
 
+from db import postgresql
 from db.migrate import upgrade
+from db.session import Session
+from db.signals import Signals
+from db.statements import inserting
 from errors import Refusal
 
-Stored = Row[*tuple[Any, ...]]
-"""A row as the database gives it: values by name, never leaving this package."""
+
+class Stored(Protocol):
+    """A row as the database gives it: values by name, never leaving this package."""
+
+    def __getattr__(self, name: str) -> Any:
+        """The value of that name."""
+
 
 BUSY_MS = 30_000
 """How long a SQLite connection waits for another process's transaction; each takes milliseconds."""
+
+
+CONNECTIONS, KEPT = 40, 8
+"""Connections that a process has at most, and those that it keeps open when they are idle."""
 
 
 class Answer(Refusal):
@@ -30,10 +41,11 @@ class Answer(Refusal):
 
 
 class Store:
-    """An open database."""
+    """An open database. `signals` wake who waits for what others write."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, signals: Signals) -> None:
         self.engine = engine
+        self.signals = signals
         self._writer = engine.execution_options(writes=True)
         options: dict[str, Any] = {"writes": False}
         if engine.dialect.name == "postgresql":
@@ -43,50 +55,71 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A session that commits at the end, and rolls back when anything but an Answer is raised. Keep it short."""
-        with Session(self._writer) as session:
+        with self._writer.connect() as connection, connection.begin() as transaction:
             try:
-                yield session
+                yield Session(connection)
             except Answer:
-                session.commit()
+                transaction.commit()
                 raise
-            session.commit()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one moment of the database and cannot write."""
-        with Session(self._reader) as session:
-            yield session
+        with self._reader.connect() as connection, connection.begin():
+            yield Session(connection)
 
     def close(self) -> None:
         """Close every connection."""
+        self.signals.close()
         self.engine.dispose()
 
 
-def open_store(url: str, *, migrate: bool = True) -> Store:
+def open_store(url: str, *, migrate: bool = True, connections: int = CONNECTIONS) -> Store:
     """Open the database at an SQLAlchemy URL, and bring its tables up to date where they are not.
+
+    `connections` are open at most; who needs one more waits for it.
 
     Raises StoreTooNew for a database that a later version of the program has changed.
     """
-    store = Store(connect(url))
+    direct = None if url.startswith("sqlite") else postgresql.direct_url(url)
+    store = Store(connect(url, connections), Signals(direct))
     try:
         if migrate:
-            upgrade(store.engine)
+            bring_up_to_date(store.engine, direct if direct is not None and postgresql.is_pooled(url) else None)
     except BaseException:
         store.close()
         raise
     return store
 
 
-def connect(url: str) -> Engine:
+def bring_up_to_date(engine: Engine, direct: str | None) -> None:
+    """Run missing migrations; `direct` is the host to do it on where a pooler stands before the database."""
+    if direct is None:
+        upgrade(engine)
+        return
+    beside = connect(direct)
+    try:
+        upgrade(beside)
+    finally:
+        beside.dispose()
+
+
+def connect(url: str, connections: int = CONNECTIONS) -> Engine:
     """An engine whose SQLite connections behave: SQLAlchemy, not the driver, begins transactions."""
-    if url.startswith(("postgres://", "postgresql://")):
-        url = "postgresql+psycopg://" + url.split("://", 1)[1]
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=True, pool_recycle=240)
-    engine = create_engine(url, pool_size=8, max_overflow=32, connect_args={"timeout": BUSY_MS / 1000})
+        engine = create_engine(postgresql.database_url(url), **pool_of(connections), **postgresql.engine_options(url))
+        postgresql.ping_after_a_pause(engine)
+        return engine
+    engine = create_engine(url, **pool_of(connections), connect_args={"timeout": BUSY_MS / 1000})
     event.listen(engine, "connect", set_pragmas)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def pool_of(connections: int) -> dict[str, int]:
+    """A pool that keeps a few connections open and never has more than so many."""
+    kept = min(KEPT, connections)
+    return {"pool_size": kept, "max_overflow": connections - kept}
 
 
 def set_pragmas(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -114,6 +147,5 @@ def run(
 
 def insert_missing(session: Session, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless one with the same key exists, whoever else is inserting it. True: it was new."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    new = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
-    return run(session, new).first() is not None
+    new = inserting(session.dialect, table).values(**values).on_conflict_do_nothing()
+    return run(session, new.returning(*table.primary_key)).first() is not None

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     ForeignKeyConstraint,
+    FromClause,
     Index,
     MetaData,
     Table,
@@ -114,6 +115,7 @@ class Recipe(Base, table=True):
 class Job(Base, table=True):
     """Recipe x seed x rung in the queue.
 
+    position: its place in the order of submission. On PostgreSQL the sequence `job_position` counts it.
     attempt: claims so far. barren: those that stored no sample. fruitful: whether the present one stored one.
     checkpoint_step: step of the checkpoint that a new holder goes on from; last_step: step of the last sample.
     """
@@ -131,6 +133,7 @@ class Job(Base, table=True):
         CheckConstraint("checkpoint_step <= last_step AND last_step <= total_steps", name="steps"),
     )
     id: str = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     race_id: str
     recipe_digest: str = Field(foreign_key="recipe.digest")
     seed: int = Field(sa_type=BigInteger)
@@ -368,7 +371,7 @@ WORKER, TOKEN, ARTIFACT, REQUEST = table(Worker), table(Token), table(Artifact),
 SCORE, ENROLLED = table(ScoreRequest), table(Enrolled)
 
 
-def state_is(of: Table, *states: str) -> ColumnElement[bool]:
+def state_is(of: FromClause, *states: str) -> ColumnElement[bool]:
     """The state is one of these words, written out: a bound parameter would keep the planner off a partial index."""
     return or_(*(of.c.state == literal_column(repr(state)) for state in states))
 
@@ -381,13 +384,14 @@ def partial_index(
     return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
-NEXT = (JOB.c.priority.desc(), JOB.c.created_at, JOB.c.id)
-"""The order of claims: higher priority, then age, then id."""
+NEXT = (JOB.c.priority.desc(), JOB.c.position)
+"""The order of claims: higher priority, then the order of submission."""
 
 partial_index("ix_job_queued", JOB, *NEXT, states=("queued",))
 partial_index("ix_job_queued_race", JOB, JOB.c.race_id, *NEXT, states=("queued",))
+partial_index("ix_job_running_next", JOB, *NEXT, states=("running",))
+partial_index("ix_job_running_race", JOB, JOB.c.race_id, *NEXT, states=("running",))
 partial_index("ix_job_running", JOB, JOB.c.lease_expires_at, states=("running",))
-partial_index("ix_job_running_race", JOB, JOB.c.race_id, JOB.c.lease_expires_at, states=("running",))
 partial_index("ix_job_done", JOB, JOB.c.race_id, JOB.c.rung, JOB.c.finished_at, states=("done",))
 partial_index("ix_chunk_request_open", REQUEST, REQUEST.c.created_at, REQUEST.c.id, states=("queued", "leased"))
 partial_index(

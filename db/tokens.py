@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import insert, or_, select, update
-from sqlmodel import Session
 
+from db.session import Session
 from db.store import run
 from db.tables import TOKEN
 from errors import InvalidValue, shown, unknown

@@ -5,10 +5,11 @@ import hashlib
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, or_, select, update
-from sqlmodel import Session
+from sqlalchemy import Executable, delete, insert, or_, select, update
 
-from db.store import insert_missing, run
+from db.session import Session
+from db.statements import Prepared, inserting
+from db.store import run
 from db.tables import ENROLLED, WORKER
 from errors import InvalidValue, Refusal, shown, unknown
 
@@ -33,9 +34,17 @@ class WorkerView:
 
 def seen(session: Session, name: str, kind: str, now: datetime, detail: str = "") -> None:
     """Note a sign of life."""
-    latest = {"last_seen": now, "detail": detail}
-    if not insert_missing(session, WORKER, {"kind": kind, "name": name, "first_seen": now, **latest}):
-        run(session, update(WORKER).where(WORKER.c.kind == kind, WORKER.c.name == name).values(**latest))
+    SEEN.count(session, kind=kind, name=name, first_seen=now, last_seen=now, detail=detail)
+
+
+def upsert(dialect: str) -> Executable:
+    """Insert a worker, or note its latest sign of life."""
+    new = inserting(dialect, WORKER)
+    latest = {"last_seen": new.excluded.last_seen, "detail": new.excluded.detail}
+    return new.on_conflict_do_update(index_elements=["kind", "name"], set_=latest)
+
+
+SEEN = Prepared(upsert)
 
 
 def gone(session: Session, name: str, kind: str) -> None:

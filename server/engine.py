@@ -36,6 +36,9 @@ REQUEST_LEASE = 20.0
 IDLE_PAUSE = 0.05
 """Seconds between two looks for work."""
 
+SIGNALLED_PAUSE = 1.0
+"""Seconds between two looks where the store tells of new work; what a dead engine left behind is found by looking."""
+
 
 class Abandoned(Exception):
     """Another worker has the job: what was computed is dropped."""
@@ -53,15 +56,16 @@ class Engine:
     def serve(self, stop: threading.Event) -> None:
         """Work until told to stop."""
         seen = 0.0
-        while not stop.is_set():
-            if time.monotonic() - seen > REQUEST_LEASE / 4:
-                seen = self.sign_of_life()
-            with self.runtime.store.transaction() as session:
-                request = chunks.lease(session, self.name, utc_now(), REQUEST_LEASE)
-            if request is None:
-                stop.wait(IDLE_PAUSE)
-            else:
-                self.work(request)
+        with self.runtime.store.signals.on(chunks.REQUESTS) as new_work:
+            while not stop.is_set():
+                if time.monotonic() - seen > REQUEST_LEASE / 4:
+                    seen = self.sign_of_life()
+                with self.runtime.store.transaction() as session:
+                    request = chunks.lease(session, self.name, utc_now(), REQUEST_LEASE)
+                if request is None:
+                    new_work.wait(SIGNALLED_PAUSE if new_work.travels else IDLE_PAUSE)
+                else:
+                    self.work(request)
 
     def sign_of_life(self) -> float:
         """Tell the store that this engine lives; gives the moment on the monotonic clock."""

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlmodel import Session
 
 from db import queue, races, workers
+from db.session import Session
 from tools import LEASE_SECONDS, Context, Digest, RaceName, judge
 
 about = {"toolset": "race", "scope": "work", "read_only": False, "destructive": False, "idempotent": False}

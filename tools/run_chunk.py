@@ -25,6 +25,9 @@ about = {
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
 """Seconds between two looks at the request: short chunks answer at once, long ones cost little."""
 
+SIGNALLED_PAUSE = 2.0
+"""Seconds between two looks where the store tells of the answer: a look is for what it could not tell."""
+
 ENGINE_SILENCE = 30.0
 """Seconds without a sign of any engine after which the call is refused instead of waiting on."""
 
@@ -81,15 +84,17 @@ async def run_chunk(
     began = context.now
     request = await asyncio.to_thread(ask, context, job_id, fence, steps)
     pause = FIRST_PAUSE
-    while request.state in ("queued", "leased"):
-        waited = (context.now - began).total_seconds()
-        if waited >= wait_seconds:
-            raise ChunkRunning(f"The chunk is not finished after {waited:.0f} s.")
-        if request.state == "queued" and waited > ENGINE_SILENCE and not await asyncio.to_thread(engines, context):
-            raise EngineMissing("No engine has given a sign of life.")
-        await asyncio.sleep(pause)
-        pause = min(LONGEST_PAUSE, pause * 1.5)
+    with context.store.signals.on(chunks.answer_to(request.id)) as answer:
         request = await asyncio.to_thread(look, context, request.id)
+        while request.state in ("queued", "leased"):
+            waited = (context.now - began).total_seconds()
+            if waited >= wait_seconds:
+                raise ChunkRunning(f"The chunk is not finished after {waited:.0f} s.")
+            if request.state == "queued" and waited > ENGINE_SILENCE and not await asyncio.to_thread(engines, context):
+                raise EngineMissing("No engine has given a sign of life.")
+            await answer.arrives(min(SIGNALLED_PAUSE if answer.travels else pause, wait_seconds - waited))
+            pause = min(LONGEST_PAUSE, pause * 1.5)
+            request = await asyncio.to_thread(look, context, request.id)
     if request.state == "failed":
         raise refusal(request.error_code or "", request.error or "")
     return ANSWER.validate_python(request.result)

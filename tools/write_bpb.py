@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
-from sqlmodel import Session
 
 from db import artifacts, queue, races, samples, scores, workers
 from db.samples import Batch, SampleIn
+from db.session import Session
 from tools import LEASE_SECONDS, Context, Decision, Digest, Fence, JobId, decision_of, judge
 from training.corpus import manifest_from
 from training.receipts import SCORER, Claims, differences, verify

@@ -1,24 +1,26 @@
 """What the store's tests share: a fresh database each, a clock that tests move, and short words for what workers do.
 
-The suite runs on SQLite; with IGLA_TEST_DATABASE_URL it runs on that PostgreSQL server, in databases of its own.
+What takes a `world` runs on both engines. PostgreSQL is the server of a wheel, started once; IGLA_TEST_DATABASE_URL
+names another server, where the databases of the tests come and go.
 """
 
 import json
-import os
 import shutil
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import log
+from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, select, text
+from sqlalchemy import make_url, select
 
-from db import artifacts, leaderboard, queue, races, samples
+from db import artifacts, leaderboard, migrate, queue, races, samples
 from db.races import RaceSpec
 from db.samples import Batch, SampleIn
-from db.store import connect, open_store, run
+from db.store import open_store, run
 from db.tables import Base
+from tests.postgres import command, named
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 LEASE = 60.0
@@ -149,45 +151,73 @@ def sample(step, bpb, byte_count=1000):
     return SampleIn(step=step, bpb=bpb, nll_sum=nll_sum, byte_count=byte_count)
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory):
-    """An empty database that is up to date, to be copied: path of a file, or URL on a server."""
-    server = os.environ.get("IGLA_TEST_DATABASE_URL")
-    if server is None:
-        file = tmp_path_factory.mktemp("template") / "igla.db"
-        open_store(f"sqlite:///{file}").close()
-        yield file
-    else:
-        url = make_url(server).set(database=f"igla_template_{uuid.uuid4().hex}")
-        on_server(f"CREATE DATABASE {url.database}")
-        open_store(url.render_as_string(hide_password=False)).close()
-        yield url
-        on_server(f"DROP DATABASE {url.database}")
+class Sqlite:
+    """Databases that are copies of one empty, migrated file."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.template = folder / "template.db"
+        open_store(f"sqlite:///{self.template}").close()
+
+    def lend(self):
+        return f"sqlite:///{shutil.copy(self.template, self.folder / f'{uuid.uuid4().hex}.db')}"
+
+    def take_back(self, url):
+        for file in self.folder.glob(f"{Path(make_url(url).database).stem}*"):
+            file.unlink()
+
+
+class PostgreSQL:
+    """Databases that are copies of one empty, migrated database; one that comes back is emptied and lent again."""
+
+    def __init__(self, server):
+        self.server = server
+        self.free = []
+        self.made = [f"igla_{uuid.uuid4().hex}"]
+        command(server, f"CREATE DATABASE {self.made[0]}")
+        open_store(named(self.server, self.made[0])).close()
+
+    def lend(self):
+        if self.free:
+            return self.free.pop()
+        self.made.append(f"igla_{uuid.uuid4().hex}")
+        command(self.server, f"CREATE DATABASE {self.made[-1]} TEMPLATE {self.made[0]}")
+        return named(self.server, self.made[-1])
+
+    def take_back(self, url):
+        tables = ", ".join(Base.metadata.tables)
+        version = f"UPDATE alembic_version SET version_num = '{migrate.versions()[-1]}'"
+        command(url, f"TRUNCATE {tables} RESTART IDENTITY", version)
+        self.free.append(url)
+
+    def drop(self):
+        for name in self.made:
+            command(self.server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request, tmp_path_factory):
+    """Where empty databases that are up to date come from."""
+    if request.param == "sqlite":
+        yield Sqlite(tmp_path_factory.mktemp("databases"))
+        return
+    made = PostgreSQL(request.getfixturevalue("postgresql"))
+    yield made
+    made.drop()
 
 
 @pytest.fixture
-def new_url(template, tmp_path):
-    """A function that makes an empty database, up to date, and gives its URL."""
-    made = []
+def new_url(databases):
+    """A function that gives the URL of an empty database."""
+    lent = []
 
-    def make():
-        name = f"igla_{uuid.uuid4().hex}"
-        if not hasattr(template, "database"):
-            return f"sqlite:///{shutil.copy(template, tmp_path / name)}"
-        on_server(f"CREATE DATABASE {name} TEMPLATE {template.database}")
-        made.append(name)
-        return template.set(database=name).render_as_string(hide_password=False)
+    def lend():
+        lent.append(databases.lend())
+        return lent[-1]
 
-    yield make
-    for name in made:
-        on_server(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def on_server(command):
-    engine = connect(os.environ["IGLA_TEST_DATABASE_URL"])
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(command))
-    engine.dispose()
+    yield lend
+    for url in lent:
+        databases.take_back(url)
 
 
 @pytest.fixture

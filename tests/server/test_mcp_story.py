@@ -62,6 +62,17 @@ def test_the_official_client_plays_a_race_over_http(served, mode):
     check(anyio.run(story))
 
 
+@pytest.mark.slow
+def test_the_official_client_plays_a_race_on_postgresql(new_postgresql_url, tmp_path):
+    async def story(url):
+        async with Client(f"{url}/mcp") as client:
+            return await play(client, "on-postgresql")
+
+    with serving(tmp_path, "--engines", "1", env={"DATABASE_URL": new_postgresql_url}) as server:
+        check(anyio.run(story, server.url))
+    assert not list(tmp_path.glob("*.db"))
+
+
 def test_the_official_client_plays_a_race_over_stdio(tmp_path):
     parameters = StdioServerParameters(
         command=sys.executable,
