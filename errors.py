@@ -55,6 +55,13 @@ class ArtifactMissing(Refusal):
     status = 409
 
 
+class RunFailed(Refusal):
+    """Claim another job: this run has ended as errored, and its recipe is out of the rung."""
+
+    code = "run_failed"
+    status = 409
+
+
 def shown(value: object, limit: int = 80) -> str:
     """Quote a caller's value for a message: one line, printable, at most `limit` characters."""
     text = ascii(value)

@@ -24,7 +24,7 @@ class InvalidBpb(Refusal):
 
 
 class InvalidStep(Refusal):
-    """Report steps in rising order, after the last stored one and not beyond the job's total_steps."""
+    """Report steps in rising order, after the last stored one, up to total_steps, each with a checkpoint of its own."""
 
     code = "invalid_step"
     status = 422

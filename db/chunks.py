@@ -48,9 +48,21 @@ class RequestView:
     finished_at: datetime | None
 
 
-def request(session: Session, job_id: str, fence: int, steps: int | None, now: datetime) -> RequestView:
-    """Ask for the next chunk of a held job. An open request of this holder is given back instead of a second one."""
-    jobs.held(session, job_id, fence)
+def request(
+    session: Session, job_id: str, fence: int, steps: int | None, now: datetime, lease_seconds: float | None = None
+) -> RequestView:
+    """Ask for the next chunk of a held job, and renew its lease where `lease_seconds` is given.
+
+    An open request of this holder is given back instead of a second one; of a job that ended, the one that ended it.
+    """
+    job = jobs.locked(session, job_id)
+    if not jobs.holds(job, fence):
+        last = last_answered(session, job) if job.fence == fence and job.state in ENDED else None
+        if last is None:
+            raise jobs.lost(session, job_id, fence)
+        return last
+    if lease_seconds is not None:
+        jobs.change(session, job_id, fence, {"lease_expires_at": now + timedelta(seconds=lease_seconds)})
     mine = (REQUEST.c.job_id == job_id, REQUEST.c.job_fence == fence, is_open())
     row = run(session, select(REQUEST).where(*mine)).one_or_none()
     if row is None:
@@ -59,6 +71,18 @@ def request(session: Session, job_id: str, fence: int, steps: int | None, now: d
         row = run(session, new.returning(REQUEST)).one()
         notify(session, REQUESTS)
     return view(row)
+
+
+ENDED = ("done", "pruned", "errored")
+"""States that a chunk may bring its job to."""
+
+
+def last_answered(session: Session, job: Stored) -> RequestView | None:
+    """The latest answered request of a job's last holder, or None."""
+    c = REQUEST.c
+    mine = select(REQUEST).where(c.job_id == job.id, c.job_fence == job.fence, state_is(REQUEST, "done"))
+    row = run(session, mine.order_by(c.finished_at.desc(), c.id).limit(1)).one_or_none()
+    return None if row is None else view(row)
 
 
 REQUESTS = "chunk requests"

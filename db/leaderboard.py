@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +125,7 @@ def decode(cursor: str) -> tuple[int, ColumnElement[bool]]:
         rank, rung, mean, digest = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         if [type(value) for value in (rank, rung, mean, digest)] != [int, int, float, str] or not 0 <= mean < 1e308:
             raise ValueError
-        if not (0 < rank < 2**31 and 0 <= rung < 2**31):
+        if not (0 < rank < 2**31 and 0 <= rung < 2**31 and re.fullmatch("[0-9a-f]{64}", digest)):
             raise ValueError
     except (ValueError, TypeError, RecursionError):
         raise InvalidCursor(f"The cursor {shown(cursor)} cannot be read.") from None

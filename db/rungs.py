@@ -9,7 +9,7 @@ from datetime import datetime
 from math import fsum, sqrt
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, insert, select, update
+from sqlalchemy import Executable, and_, bindparam, insert, or_, select, update
 
 from db import races
 from db.jobs import RecipeText, enqueue, lock_rung, siblings
@@ -18,25 +18,24 @@ from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared, inserting
 from db.store import Stored, run
-from db.tables import DECISION, JOB, RECIPE, STANDING, state_is
+from db.tables import DECISION, JOB, RECIPE, SAMPLE, STANDING, state_is
 
 
 def complete(session: Session, row: Stored, judge: Judge, now: datetime) -> None:
     """A job of this recipe is done. When it was the last of the race's seeds, write the standing and judge the rung.
 
-    The seeds' numbers must be of one provenance; only measured ones are judged. A measured standing takes the place of
-    a claimed one; a lost recipe stays lost.
+    The seeds' numbers must be of one provenance; only measured ones rank. A measured standing takes the place of a
+    claimed one; a lost recipe stays lost.
     """
     race = races.by_id(session, row.race_id)
     rung = lock_rung(session, row.race_id, row.rung)
     done = {job.seed: job for job in siblings(session, row) if job.state == "done"}
     provenances = {job.provenance for job in done.values()}
-    if set(done) != set(race.seeds) or len(provenances) != 1:
+    if set(done) != set(race.seeds):
         return
-    bpbs = [done[seed].final_bpb for seed in race.seeds]
-    provenance = provenances.pop()
-    put_standing(session, row, provenance, bpbs, now)
-    if provenance == "measured":
+    if len(provenances) == 1:
+        put_standing(session, row, *provenances, [done[seed].final_bpb for seed in race.seeds], now)
+    if provenances == {"measured"} or row.recipe_digest in unranked(session, race, rung):
         promote(session, race, rung, judge, now)
 
 
@@ -161,14 +160,16 @@ def move_up(session: Session, race: RaceView, row: Stored, promotion: Promotion,
 
 
 def facts(session: Session, race: RaceView, rung: Stored) -> RungFacts:
-    """What is known about a rung. Claimed numbers are not part of it."""
+    """What is known about a rung. Claimed numbers are not part of it; who has nothing else is through without a mean."""
     rows = THROUGH.rows(session, race_id=race.id, rung=rung.rung)
-    finished = tuple(Finished(*row[1:]) for row in rows if row.provenance == "measured" or row.mean is None)
+    ranked = [Finished(*row[1:]) for row in rows if row.provenance == "measured" or row.mean is None]
+    others = [Finished(recipe_digest=digest, mean=None, n=0, promoted=False) for digest in unranked(session, race, rung)]
+    finished = tuple(sorted((*ranked, *others), key=lambda one: one.recipe_digest)) if others else tuple(ranked)
     return RungFacts(
         rung=rung.rung,
         last_rung=rung.rung + 1 == len(race.rungs),
         finished=finished,
-        unfinished=rung.recipes - len(rows),
+        unfinished=rung.recipes - len(finished),
         eta=race.eta,
         quorum=race.quorum_at(rung.rung),
         pruner=race.pruner,
@@ -182,6 +183,29 @@ THROUGH = Prepared(
         .order_by(STANDING.c.recipe_digest)
     )
 )
+
+
+def unranked(session: Session, race: RaceView, rung: Stored) -> set[str]:
+    """Digests of recipes whose jobs here are all done, some by a claim that no scorer will measure."""
+    return {row.recipe_digest for row in UNRANKED.rows(session, race_id=race.id, rung=rung.rung)}
+
+
+def unranked_recipes() -> Executable:
+    """Claimed results, but not of a recipe that has an open job, or a claim whose checkpoint waits for a scorer."""
+    c, other = JOB.c, JOB.alias("other")
+    waits = select(SAMPLE.c.job_id).where(
+        SAMPLE.c.job_id == other.c.id, SAMPLE.c.provenance == "claimed", SAMPLE.c.checkpoint.is_not(None)
+    )
+    is_open = or_(~state_is(other, "done"), and_(other.c.provenance == "claimed", waits.exists()))
+    same = (other.c.race_id == c.race_id, other.c.rung == c.rung, other.c.recipe_digest == c.recipe_digest)
+    return (
+        select(c.recipe_digest)
+        .where(c.race_id == bindparam("race_id"), c.rung == bindparam("rung"), state_is(JOB, "done"))
+        .where(c.provenance == "claimed", ~select(other.c.id).where(*same, is_open).exists())
+    )
+
+
+UNRANKED = Prepared(lambda _: unranked_recipes())
 
 
 def record(

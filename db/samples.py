@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, insert, literal_column, or_, select, update
 
 from db import leaderboard, races, rungs
-from db.checks import Batch, SampleIn, Sorted, check_batch, sort_out
+from db.checks import Batch, InvalidStep, SampleIn, Sorted, check_batch, sort_out
 from db.curves import SampleView, curve, peers, supersede
 from db.jobs import JobView, change, job, locked, lost
 from db.judge import Judge, RunFacts, Verdict
@@ -84,7 +84,7 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
     found = sort_out(batch, row.last_step, row.total_steps, stored)
     if found.new and row.state != "running":
         raise lost(session, batch.job_id, batch.fence)
-    check_checkpoint(batch, found, is_held)
+    check_checkpoint(session, batch, found, is_held)
     ema = store(session, row, batch, found, stored, now)
     lease = now + timedelta(seconds=batch.lease_seconds)
     advance(session, row, batch, found, lease, now)
@@ -124,14 +124,23 @@ def asking(steps: int) -> Prepared:
     return Prepared(lambda _: select(is_held, *SAMPLE.c).select_from(there))
 
 
-def check_checkpoint(batch: Batch, found: Sorted, is_held: bool) -> None:
-    """A named checkpoint must be held here, and a measured sample must have one of its own. Raises ArtifactMissing."""
+def check_checkpoint(session: Session, batch: Batch, found: Sorted, is_held: bool) -> None:
+    """A named checkpoint must be held here and be of the sample's own step; a measured sample must have one.
+
+    Raises ArtifactMissing, and InvalidStep for a claim with the checkpoint of a measured sample at another step.
+    """
     if not found.changes:
         return
     if batch.provenance == "measured" and (batch.checkpoint is None or len(found.changes) > 1):
         raise ArtifactMissing("Each measured sample is sent with the checkpoint of its own step.")
     if batch.checkpoint is not None and not is_held:
         raise ArtifactMissing(f"There is no artifact {batch.checkpoint}.")
+    if batch.checkpoint is not None and batch.provenance == "claimed":
+        c, step = SAMPLE.c, found.changes[-1].step
+        mine = (c.job_id == batch.job_id, c.provenance == "measured", c.checkpoint == batch.checkpoint, c.step != step)
+        other = run(session, select(c.step).where(*mine).limit(1)).scalar()
+        if other is not None:
+            raise InvalidStep(f"The checkpoint is of step {other}, the sample of step {step}.")
 
 
 def store(

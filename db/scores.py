@@ -134,7 +134,7 @@ def settle(session: Session, row: Stored, measured: SampleIn, judge: Judge, now:
         values |= {"final_bpb": measured.bpb}
     if values:
         change(session, row.id, row.fence, values, was=row.state)
-    if is_final:
+    if row.state == "done":
         rungs.complete(session, row, judge, now)
     elif row.state == "running":
         verdict = judge.survives(samples.facts(session, races.by_id(session, row.race_id), row, measured))

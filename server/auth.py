@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import math
 import time
 from urllib.parse import urlsplit
 
@@ -57,7 +58,7 @@ class Gate:
         self.app = app
         self.runtime = runtime
         self.remembered: dict[str, tuple[float, Principal | None]] = {}
-        self.tokens_exist = (0.0, False)
+        self.tokens_exist = (-math.inf, False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through with `scope["igla.principal"]` set, or answer with a refusal."""
@@ -84,7 +85,11 @@ class Gate:
                 return LOCAL
             raise Unauthorized("No token came with the request.")
         admin = self.runtime.settings.admin_token
-        if admin and hmac.compare_digest(secret.strip().encode(), admin.get_secret_value().encode()):
+        if (
+            admin
+            and kind.lower() == "bearer"
+            and hmac.compare_digest(secret.strip().encode(), admin.get_secret_value().encode())
+        ):
             return ADMIN
         found = await self.verify(secret.strip()) if kind.lower() == "bearer" else None
         if found is None:
@@ -94,7 +99,7 @@ class Gate:
     async def verify(self, secret: str) -> Principal | None:
         """The principal of a token, remembered for a few seconds under the token's hash."""
         key = hashlib.sha256(secret.encode()).hexdigest()
-        since, found = self.remembered.get(key, (0.0, None))
+        since, found = self.remembered.get(key, (-math.inf, None))
         if time.monotonic() - since > REMEMBER_SECONDS:
             found = await asyncio.to_thread(self.look_up, secret)
             if len(self.remembered) > 1000:
@@ -127,8 +132,16 @@ def check_origin(headers: dict[str, str], hosts: list[str]) -> None:
     if host_name(headers.get("host", "")) not in hosts:
         raise WrongOrigin("The Host header is not one of this server's names.")
     origin = headers.get("origin")
-    if origin is not None and host_name(urlsplit(origin).netloc) not in hosts:
+    if origin is not None and host_name(netloc_of(origin)) not in hosts:
         raise WrongOrigin("The Origin header is not one of this server's names.")
+
+
+def netloc_of(origin: str) -> str:
+    """Host and port of an Origin; empty where it is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def host_name(netloc: str) -> str:
@@ -144,7 +157,9 @@ def limited(receive: Receive) -> Receive:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if seen > LARGEST_BODY else message
+        if seen > LARGEST_BODY:
+            raise BodyTooLarge(f"A request may have {LARGEST_BODY} bytes.")
+        return message
 
     return counting
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import DatabaseError
 
 from errors import InvalidValue, Refusal
 from server.manual import race_manual
@@ -59,12 +61,11 @@ def race(
 
     chosen = settings_with(engines=engines, data=data)
     name = name or f"race-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    numbers = [int(one) for one in seeds.split(",") if one.strip()] or None
-    plan = Plan(
-        grid=from_json(grid, "grid", {}),
-        recipes=from_json(recipes, "recipes", [] if grid else DEFAULT_RECIPES),
-        seeds=numbers,
-    )
+    plan = None
+    if grid or recipes or seeds:
+        given = from_json(f"[{seeds}]", "seeds", []) if seeds else None
+        chosen_recipes = from_json(recipes, "recipes", [] if grid else list(DEFAULT_RECIPES))
+        plan = Plan(grid=from_json(grid, "grid", {}), recipes=chosen_recipes, seeds=given)
     race_command(chosen, name, plan, budget, report or chosen.data / f"{name}.html", as_json=as_json)
 
 
@@ -297,12 +298,24 @@ def from_json(text: str, name: str, default: Any) -> Any:
 
 
 def main() -> None:
-    """Entry point: a refusal is one line on standard error and exit code 2."""
+    """Entry point: what the caller can act on is one line on standard error and exit code 2."""
     try:
         app()
     except Refusal as refusal:
-        Console(stderr=True).print(f"[red]{refusal.code}[/red]: {refusal.message} {refusal.next_step}", highlight=False)
-        sys.exit(2)
+        complain(refusal.code, f"{refusal.message} {refusal.next_step}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        complain("invalid_value", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
+    except (OSError, OverflowError) as error:
+        complain("system_error", f"{error}. Check the folder, the address and the port.")
+    except DatabaseError as error:
+        complain("database_error", f"{str(error.orig).strip()}. Check the data folder or DATABASE_URL.")
+
+
+def complain(code: str, text: str) -> None:
+    """One line on standard error, then exit code 2."""
+    Console(stderr=True).print(f"{code}: {text}", style="red", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

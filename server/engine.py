@@ -8,20 +8,25 @@ import json
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from db import artifacts, chunks, queue, samples, workers
+from db.checks import InvalidBpb
 from db.chunks import RequestView
+from db.jobs import LeaseLost
 from db.samples import Batch, SampleIn, Written
-from errors import ArtifactMissing, Refusal
+from errors import ArtifactMissing, Refusal, RunFailed
 from server.keys import signing_key
 from server.runtime import Runtime, utc_now
 from tools import LEASE_SECONDS, Decision, decision_of, judge
 from tools.run_chunk import ANSWER, Ran
 from tools.write_bpb import Sample
+from training.artifacts import ArtifactCorrupt
+from training.checkpoint import CheckpointCorrupt
 from training.corpus import Corpus, refuse_overlap
 from training.engine import Chunk, EnvironmentChanged, Residents, run_chunk
 from training.environment import environment
@@ -79,13 +84,23 @@ class Engine:
             with Renewal(self, request) as renewal:
                 ticket = self.ticket(request)
                 chunk = self.train(ticket, request, renewal)
-                self.store(ticket, request, chunk)
+                self.keep(ticket, request, chunk)
             self.let_go(ticket.checkpoint)
+        except (Abandoned, LeaseLost):
+            log.warning("chunk_abandoned", job=request.job_id)
         except Refusal as refusal:
             log.warning("chunk_refused", job=request.job_id, code=refusal.code, message=refusal.message)
             self.refuse(request, refusal)
-        except Abandoned:
-            log.warning("chunk_abandoned", job=request.job_id)
+        except (MemoryError, RuntimeError) as error:
+            log.exception("chunk_failed", job=request.job_id)
+            self.give_up(request, f"{type(error).__name__} on this machine; the recipe may be too large for it")
+
+    def keep(self, ticket: queue.Ticket, request: RequestView, chunk: Chunk) -> None:
+        """Store a chunk. A measured value that the race cannot believe is a divergence, not an error of the caller."""
+        try:
+            self.store(ticket, request, chunk)
+        except InvalidBpb as refusal:
+            self.store(ticket, request, replace(chunk, divergence=refusal.message, score=None))
 
     def ticket(self, request: RequestView) -> queue.Ticket:
         """What the job looks like now, for the holder of its fence."""
@@ -93,17 +108,18 @@ class Engine:
             return queue.ticket(session, request.job_id, request.job_fence, utc_now())
 
     def train(self, ticket: queue.Ticket, request: RequestView, renewal: "Renewal") -> Chunk:
-        """Train from the stored checkpoint. In another environment the run starts over as a new attempt."""
+        """Train from the stored checkpoint. In another environment, or without the file, the run starts over."""
+        self.corpus(ticket.corpus)
         try:
             return self.chunk(ticket, request, renewal)
-        except EnvironmentChanged as change:
-            log.warning("run_starts_over", job=ticket.job_id, reason=change.message)
+        except (EnvironmentChanged, ArtifactMissing, ArtifactCorrupt, CheckpointCorrupt) as change:
+            log.warning("run_starts_over", job=ticket.job_id, code=change.code, reason=change.message)
             with self.runtime.store.transaction() as session:
                 queue.restart(session, ticket.job_id, ticket.fence, environment().digest, utc_now())
             return self.chunk(self.ticket(request), request, renewal)
 
     def chunk(self, ticket: queue.Ticket, request: RequestView, renewal: "Renewal") -> Chunk:
-        """One chunk from the ticket\'s checkpoint."""
+        """One chunk from the ticket's checkpoint."""
         return run_chunk(
             recipe=recipe_from(json.loads(ticket.recipe)),
             seed=ticket.seed,
@@ -134,10 +150,10 @@ class Engine:
                 measured: list[Sample] = []
                 receipt = None
             else:
-                written = self.write(session, ticket, chunk)
+                receipt = receipt_of(self.runtime, ticket, chunk)
+                written = self.write(session, ticket, chunk, receipt)
                 decision, lease = decision_of(written.decision, written.state), written.lease_expires_at
                 measured = [sample_of(chunk)]
-                receipt = receipt_of(self.runtime, ticket, chunk)
             answer = Ran(
                 job_id=ticket.job_id,
                 samples=measured,
@@ -161,14 +177,14 @@ class Engine:
             if artifacts.let_go(session, checkpoint, utc_now()):
                 self.runtime.artifacts.remove(checkpoint)
 
-    def write(self, session: Any, ticket: queue.Ticket, chunk: Chunk) -> Written:
+    def write(self, session: Any, ticket: queue.Ticket, chunk: Chunk, receipt: dict[str, Any]) -> Written:
         """The sample as the store takes it."""
         assert chunk.score is not None
         assert chunk.checkpoint is not None
-        size = self.runtime.artifacts.size(chunk.checkpoint)
-        artifacts.record(session, chunk.checkpoint, "checkpoint", size, utc_now())
         if chunk.checkpoint not in self.runtime.artifacts:
             raise ArtifactMissing("The checkpoint was let go by a run that had the same one.")
+        size = self.runtime.artifacts.size(chunk.checkpoint)
+        artifacts.record(session, chunk.checkpoint, "checkpoint", size, utc_now())
         one = sample_of(chunk)
         batch = Batch(
             job_id=ticket.job_id,
@@ -178,7 +194,7 @@ class Engine:
             provenance="measured",
             checkpoint=chunk.checkpoint,
             environment=chunk.environment,
-            receipt=json.dumps(receipt_of(self.runtime, ticket, chunk), sort_keys=True),
+            receipt=json.dumps(receipt, sort_keys=True),
             lease_seconds=LEASE_SECONDS,
             measured_by=self.name,
         )
@@ -193,9 +209,15 @@ class Engine:
         )
 
     def refuse(self, request: RequestView, refusal: Refusal) -> None:
-        """Store a refusal as the request's answer."""
-        with self.runtime.store.transaction() as session:
+        """Store a refusal as the request's answer, unless another engine has the request."""
+        with suppress(LeaseLost), self.runtime.store.transaction() as session:
             chunks.fail(session, request.id, request.fence, refusal.code, refusal.message, utc_now())
+
+    def give_up(self, request: RequestView, reason: str) -> None:
+        """End a run that this machine cannot train, and answer why."""
+        with suppress(LeaseLost), self.runtime.store.transaction() as session:
+            queue.fail(session, request.job_id, request.job_fence, utc_now(), reason, judge=judge)
+            chunks.fail(session, request.id, request.fence, RunFailed.code, reason, utc_now())
 
 
 class Renewal:

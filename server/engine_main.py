@@ -29,7 +29,8 @@ def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
 
 def end_with_parent(runtime: Runtime, name: str, kind: str) -> None:
     """End this process when standard input closes, which it does when the parent dies, however it dies."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     try:
         sign_off(runtime, name, kind)
     finally:

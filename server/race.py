@@ -3,15 +3,24 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from db import queue, races, samples
-from db.queue import QueueEmpty
+from db.queue import LeaseLost, QueueEmpty
 from db.races import RaceView
-from server.runtime import Runtime
+from db.session import Session
+from errors import Refusal, RunFailed
+from server.runtime import Runtime, utc_now
 from server.toolbox import Tool, call, toolbox
+from tools import judge
+from tools.run_chunk import ChunkRunning
 from training.plan import Plan
+
+log = structlog.get_logger()
 
 LOOK_SECONDS = 0.2
 """How soon an idle worker asks the queue again."""
@@ -50,15 +59,14 @@ class Result:
     counts: Mapping[str, int]
 
 
-async def run_race(
-    runtime: Runtime, name: str, plan: Plan, workers: int, progress: Progress, changed: Callable[[], None]
-) -> Result:
-    """Queue the plan and play until no job of the race is left. Called again after a crash, it goes on."""
+async def run_race(runtime: Runtime, name: str, plan: Plan | None, workers: int, progress: Progress) -> Result:
+    """Queue the plan, if there is one, and play until no job of the race is left. Called again, it goes on."""
     tools = toolbox()
-    await use(tools["plan_race"], runtime, plan=plan_json(plan), race=name)
+    if plan is not None:
+        await use(tools["plan_race"], runtime, plan=plan_json(plan), race=name)
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
-            group.create_task(play(runtime, tools, name, f"local-{number}", progress, changed))
+            group.create_task(play(runtime, tools, name, f"local-{number}", progress))
     return result_of(runtime, name, await board(runtime, tools["leaderboard"], name))
 
 
@@ -68,10 +76,9 @@ async def play(
     race: str,
     worker: str,
     progress: Progress,
-    changed: Callable[[], None],
 ) -> None:
     """One worker: claim, run chunks while the race says so, claim again; end when nothing is left."""
-    while counts := await asyncio.to_thread(open_jobs, runtime, race, progress):
+    while await asyncio.to_thread(open_jobs, runtime, race, progress):
         try:
             claimed = await use(tools["claim_job"], runtime, worker=worker, race=race)
         except QueueEmpty:
@@ -87,9 +94,8 @@ async def play(
                 total_steps=ticket["total_steps"],
             )
             progress.lanes[worker] = lane
-            await run_job(runtime, tools["run_chunk"], ticket, lane, progress, changed)
+            await run_job(runtime, tools["run_chunk"], ticket, lane, progress)
         del progress.lanes[worker]
-    assert counts == 0
 
 
 async def run_job(
@@ -98,17 +104,34 @@ async def run_job(
     ticket: Mapping[str, Any],
     lane: Lane,
     progress: Progress,
-    changed: Callable[[], None],
 ) -> None:
-    """Chunks of one job, until it is finished, stopped or lost."""
+    """Chunks of one job, until it is finished, stopped, failed or lost. An interruption gives the job back."""
     action = "continue"
-    while action == "continue":
-        ran = await use(run_chunk, runtime, job_id=ticket["job_id"], fence=ticket["fence"])
-        if ran["samples"]:
-            lane.step, lane.bpb = ran["samples"][-1]["step"], ran["samples"][-1]["bpb"]
-        progress.bytes_per_second = ran["bytes_per_second"]
-        action = ran["decision"]["action"]
-        changed()
+    try:
+        while action == "continue":
+            try:
+                ran = await use(run_chunk, runtime, job_id=ticket["job_id"], fence=ticket["fence"])
+            except ChunkRunning:
+                continue
+            if ran["samples"]:
+                lane.step, lane.bpb = ran["samples"][-1]["step"], ran["samples"][-1]["bpb"]
+            progress.bytes_per_second = ran["bytes_per_second"]
+            action = ran["decision"]["action"]
+    except (LeaseLost, RunFailed) as ended:
+        log.warning("run_ended", job=ticket["job_id"], code=ended.code, message=ended.message)
+    except Refusal as refusal:
+        log.warning("run_failed", job=ticket["job_id"], code=refusal.code, message=refusal.message)
+        reason = refusal.message
+        end(runtime, ticket, lambda session, held: queue.fail(session, *held, utc_now(), reason, judge=judge))
+    except asyncio.CancelledError:
+        end(runtime, ticket, lambda session, held: queue.release(session, *held, utc_now(), "interrupted"))
+        raise
+
+
+def end(runtime: Runtime, ticket: Mapping[str, Any], how: Callable[[Session, tuple[str, int]], object]) -> None:
+    """Fail or release a job of ours, unless it is ours no more."""
+    with suppress(LeaseLost), runtime.store.transaction() as session:
+        how(session, (ticket["job_id"], ticket["fence"]))
 
 
 def open_jobs(runtime: Runtime, race: str, progress: Progress) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from db import races
-from db.races import RaceSpec
+from db.races import RaceSpec, RaceView
+from errors import InvalidValue, shown
 from server.board import board_table, rung_name
 from server.budget import Course, Speed, bytes_for, parse
 from server.curves import amount
@@ -30,8 +32,12 @@ from server.supervisor import Engines
 from tools import DEFAULT_SEEDS
 from training.baseline import witten_bell
 from training.corpus import Corpus
+from training.grids import DEFAULT_RECIPES
 from training.plan import Plan, recipes_of
 from training.recipe import Recipe
+
+NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+"""What the name of a race looks like."""
 
 CALIBRATION_SECONDS = 0.4
 """Seconds that each recipe is timed for before a budget given as a time is turned into bytes."""
@@ -55,46 +61,63 @@ class Baseline:
         self.bpb = witten_bell(self.corpus.split("train"), self.corpus.split("validation")).bpb
 
 
-def race_command(settings: Settings, name: str, plan: Plan, budget: str, report: Path, *, as_json: bool) -> None:
-    """Run a race to its end and print the board."""
+def race_command(settings: Settings, name: str, plan: Plan | None, budget: str, report: Path, *, as_json: bool) -> None:
+    """Run a race to its end and print the board. Without a plan a known race goes on, a new one takes the default."""
+    refuse_early(settings, name, report)
     console = Console(stderr=as_json)
     runtime = open_runtime(settings)
     began = time.monotonic()
     console.print(f"[bold]race {name}[/bold]: building the corpus of this Python's standard library")
     digest, manifest = runtime.corpus("stdlib")
     corpus = Corpus.load(digest, runtime.artifacts)
-    recipes = recipes_of(plan)
-    plan = replace(plan, budget_bytes=budget_bytes(console, runtime, name, plan, corpus, budget, began))
-    console.print(
-        f"{len(recipes)} recipes x {len(plan.seeds or DEFAULT_SEEDS)} seeds; T = {amount(plan.budget_bytes or 0)}; "
-        f"corpus {digest[:12]}: {amount(manifest.splits['train'].byte_count)} to train on, "
-        f"{amount(manifest.splits['validation'].byte_count)} to validate on"
-    )
+    known = find(runtime, name)
+    if known is not None:
+        console.print(f"the race exists and goes on with its own budget of {known.budget_bytes} bytes")
+        plan = replace(plan, budget_bytes=known.budget_bytes) if plan else None
+    else:
+        plan = plan or Plan(recipes=DEFAULT_RECIPES)
+        plan = replace(plan, budget_bytes=budget_bytes(console, runtime, plan, corpus, budget, began))
+        console.print(
+            f"{len(recipes_of(plan))} recipes x {len(plan.seeds or DEFAULT_SEEDS)} seeds; "
+            f"T = {amount(plan.budget_bytes or 0)}"
+        )
+    sizes = {split: amount(manifest.splits[split].byte_count) for split in ("train", "validation")}
+    console.print(f"corpus {digest[:12]}: {sizes['train']} to train on, {sizes['validation']} to validate on")
     baseline = Baseline(corpus=corpus)
     fitting = baseline.start()
     with (settings.data / "engine.log").open("ab") as output, Engines(settings, settings.engine_count, output):
         try:
             result = watch(console, runtime, name, plan, settings.engine_count)
         except KeyboardInterrupt:
-            console.print(f"stopped; every stored sample is kept. To go on: igla race --name {name}")
+            again = f"igla race --name {name} --data {settings.data}"
+            console.print(f"stopped; every stored sample is kept. To go on: {again}", soft_wrap=True)
             raise SystemExit(130) from None
     fitting.join()
-    write_report(runtime, name, report, baseline.bpb)
     tell(console, settings, result, baseline.bpb, report, time.monotonic() - began)
+    write_report(runtime, name, report, baseline.bpb)
     if as_json:
         print(json.dumps({"race": name, "rows": result.rows, "baseline": baseline.bpb}))  # noqa: T201
 
 
-def budget_bytes(
-    console: Console, runtime: Runtime, name: str, plan: Plan, corpus: Corpus, budget: str, began: float
-) -> int:
-    """The top rung's budget in bytes; a time is measured out on this machine first. A known race keeps its own."""
-    kind, amount_ = parse(budget)
+def refuse_early(settings: Settings, name: str, report: Path) -> None:
+    """Refuse before anything is built or trained what could only fail at the end."""
+    if re.fullmatch(NAME, name) is None:
+        raise InvalidValue(f"A race is named by letters, digits, dot, dash and underscore, got {shown(name)}.")
+    if settings.engine_count < 1:
+        raise InvalidValue("A race needs at least one engine.")
+    if report.parent != settings.data and not report.parent.is_dir():
+        raise InvalidValue(f"There is no folder {shown(str(report.parent))} for the report.")
+
+
+def find(runtime: Runtime, name: str) -> RaceView | None:
+    """The race of that name, if there is one."""
     with runtime.store.reading() as session:
-        known = next((race for race in races.listing(session) if race.name == name), None)
-    if known is not None:
-        console.print(f"the race exists and goes on with its own budget of {known.budget_bytes} bytes")
-        return known.budget_bytes
+        return next((race for race in races.listing(session) if race.name == name), None)
+
+
+def budget_bytes(console: Console, runtime: Runtime, plan: Plan, corpus: Corpus, budget: str, began: float) -> int:
+    """The top rung's budget in bytes; a time is measured out on this machine first."""
+    kind, amount_ = parse(budget)
     if kind == "bytes":
         return int(amount_)
     recipes = recipes_of(plan)
@@ -119,17 +142,18 @@ def calibrate(runtime: Runtime, recipes: list[Recipe], corpus: Corpus) -> Speed:
         assert process.stdin is not None
         process.stdin.write(wanted)
         process.stdin.close()
-    measured = [json.loads(process.stdout.read()) for process in running if process.stdout]
-    for process in running:
-        process.wait()
+    said = [process.stdout.read() for process in running if process.stdout]
+    if any([process.wait() for process in running]):
+        raise InvalidValue("A recipe cannot be trained on this machine; try it alone with a budget in bytes.")
+    measured = [json.loads(text) for text in said]
     return Speed(**{key: mean(one[key] for one in measured) for key in measured[0]})
 
 
-def watch(console: Console, runtime: Runtime, name: str, plan: Plan, workers: int) -> Result:
+def watch(console: Console, runtime: Runtime, name: str, plan: Plan | None, workers: int) -> Result:
     """Run the race with its progress on the screen."""
     progress = Progress()
     with Live(console=console, refresh_per_second=4, get_renderable=lambda: screen(progress), transient=True):
-        return asyncio.run(run_race(runtime, name, plan, workers, progress, lambda: None))
+        return asyncio.run(run_race(runtime, name, plan, workers, progress))
 
 
 def screen(progress: Progress) -> Group:
@@ -169,5 +193,5 @@ def decision_table(result: Result) -> Table:
             f"{key} {value:.5g}" if isinstance(value, float) else f"{key} {value}" for key, value in one.numbers.items()
         )
         recipe = Text(result.names[one.recipe_digest])
-        table.add_row(one.action, rung_name(one.rung, len(result.race.rungs)), recipe, one.reason, numbers)
+        table.add_row(one.action, rung_name(one.rung, len(result.race.rungs)), recipe, Text(one.reason), numbers)
     return table

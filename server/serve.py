@@ -32,7 +32,8 @@ def serve_all(settings: Settings) -> None:
     log_to_stderr()
     runtime = open_runtime(settings)
     refuse_open_bind(runtime)
-    with socket.create_server((settings.host, settings.port), reuse_port=False) as listening:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
         server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
         with Engines(settings, settings.engine_count, scorers=settings.scorer_count):

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -28,6 +28,12 @@ class Settings(BaseSettings):
     artifacts: str = Field("", description="s3://bucket/prefix of the artifacts; empty: a folder in `data`")
     artifact_limit: int = Field(2**30, ge=1, description="bytes that an uploaded file may have")
     artifact_quota: int = Field(10 * 2**30, ge=0, description="bytes that are held for one principal; admins have none")
+
+    @field_validator("admin_token")
+    @classmethod
+    def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        """A variable that is set to nothing is no token."""
+        return value if value is not None and value.get_secret_value() else None
 
     @property
     def store_url(self) -> str:

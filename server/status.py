@@ -1,6 +1,6 @@
 """`igla status`: races, or the jobs of one race, as terminal tables."""
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from db import queue, races
@@ -22,7 +22,9 @@ def show_races(runtime: Runtime) -> Table:
 
 def show_jobs(runtime: Runtime, name: str) -> Table:
     """The jobs of a race, running ones first."""
-    table = Table("job", "recipe", "seed", "rung", "state", "step", "bpb", "reason", title=f"jobs of {name}")
+    table = Table(
+        Column("job", no_wrap=True), "recipe", "seed", "rung", "state", "step", "bpb", "reason", title=f"jobs of {name}"
+    )
     with runtime.store.reading() as session:
         race = races.find(session, name)
         for job in sorted(queue.jobs(session, race.id, limit=500), key=lambda one: one.state != "running"):

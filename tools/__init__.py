@@ -21,11 +21,11 @@ from db.judge import Judge, RunFacts, RungFacts
 from db.races import RaceSpec, RaceView
 from db.samples import Decided
 from db.store import Store
-from errors import Refusal
+from errors import Refusal, UnknownName
 from plugins import Plugins
 from training.artifacts import Artifacts
 from training.corpus import Manifest
-from training.plan import Plan, label
+from training.plan import Plan, check_size, label
 from training.pruners import Promotion, Pruner, Verdict, pruners
 from training.recipe import Recipe, recipe_from
 
@@ -38,6 +38,9 @@ DEFAULT_SEEDS = (1597, 2584, 4181)
 DEFAULT_BUDGET_BYTES = 1_800_000
 """Text that a run at the top rung trains on where nobody says otherwise: tens of seconds on one CPU core."""
 
+LARGEST = 2**63 - 1
+"""The largest integer that the store can hold."""
+
 RaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="name of the race")]
 RecipeFields = Annotated[
     dict[str, bool | int | float | str],
@@ -48,7 +51,7 @@ RecipeFields = Annotated[
     ),
 ]
 JobId = Annotated[str, Field(min_length=36, max_length=36, description="job_id of the ticket")]
-Fence = Annotated[int, Field(ge=0, description="fence of the ticket")]
+Fence = Annotated[int, Field(ge=0, le=LARGEST, description="fence of the ticket")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hexadecimal characters")]
 
 
@@ -125,9 +128,15 @@ def race_for(context: Context, name: str, plan: Plan) -> RaceView:
         spec = spec_from(name, plan, digest, manifest.name, manifest.heldout)
         with context.store.transaction() as session:
             return races.create(session, spec, context.now)
-    if plan.budget_bytes not in (None, found.budget_bytes) or (plan.seeds and tuple(plan.seeds) != found.seeds):
-        raise races.RaceExists(f"Race {name} has a budget of {found.budget_bytes} bytes and seeds {found.seeds}.")
+    check_agrees(found, plan)
     return found
+
+
+def check_agrees(found: RaceView, plan: Plan) -> None:
+    """Refuse (RaceExists) other settings than the race has."""
+    seeds = found.seeds if plan.seeds is None else tuple(plan.seeds)
+    if plan.budget_bytes not in (None, found.budget_bytes) or seeds != found.seeds:
+        raise races.RaceExists(f"Race {found.name} has a budget of {found.budget_bytes} bytes and seeds {found.seeds}.")
 
 
 def spec_from(name: str, plan: Plan, corpus: str, corpus_name: str, heldout: str) -> RaceSpec:
@@ -137,14 +146,15 @@ def spec_from(name: str, plan: Plan, corpus: str, corpus_name: str, heldout: str
         corpus=corpus,
         corpus_name=corpus_name,
         heldout=heldout,
-        budget_bytes=plan.budget_bytes or DEFAULT_BUDGET_BYTES,
-        seeds=tuple(plan.seeds or DEFAULT_SEEDS),
+        budget_bytes=DEFAULT_BUDGET_BYTES if plan.budget_bytes is None else plan.budget_bytes,
+        seeds=DEFAULT_SEEDS if plan.seeds is None else tuple(plan.seeds),
         quorum=plan.quorum,
     )
 
 
 def submit(context: Context, race: RaceView, recipes: Sequence[Recipe], priority: int) -> list[JobRef]:
     """Queue every recipe at the first rung, all or none; what is queued already is returned as it stands."""
+    check_size(len(recipes), len(race.seeds))
     with context.store.transaction() as session:
         stored = [
             job
@@ -174,12 +184,17 @@ def submit(context: Context, race: RaceView, recipes: Sequence[Recipe], priority
 
 
 def preview(context: Context, name: str, plan: Plan, recipes: Sequence[Recipe]) -> tuple[list[int], list[JobRef]]:
-    """What `submit` would queue, storing nothing: jobs without an id."""
+    """What `submit` would queue, storing nothing and refusing the same: jobs without an id."""
+    race: RaceView | RaceSpec
     try:
         with context.store.reading() as session:
-            race: RaceView | RaceSpec = races.find(session, name)
-    except Refusal:
+            race = found = races.find(session, name)
+    except UnknownName:
         race = spec_from(name, plan, corpus="", corpus_name="stdlib", heldout="public")
+        races.check(race)
+    else:
+        check_agrees(found, plan)
+    check_size(len(recipes), len(race.seeds))
     jobs = [
         JobRef(
             id="",

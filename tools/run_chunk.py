@@ -1,16 +1,18 @@
 """Train the next chunk on the server's engine."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from db import chunks, workers
+from db import chunks, queue, workers
 from db.chunks import RequestView
+from db.jobs import LeaseLost
 from errors import Refusal, refusal
-from tools import Context, Decision, Fence, JobId
+from tools import LEASE_SECONDS, Context, Decision, Fence, JobId
 from tools.write_bpb import Sample
 
 about = {
@@ -30,6 +32,10 @@ SIGNALLED_PAUSE = 2.0
 
 ENGINE_SILENCE = 30.0
 """Seconds without a sign of any engine after which the call is refused instead of waiting on."""
+
+
+RENEWAL = LEASE_SECONDS / 4
+"""Seconds between two renewals of the job's lease while a call waits."""
 
 
 class ChunkRunning(Refusal):
@@ -81,7 +87,7 @@ async def run_chunk(
     Call it again while the decision's action is "continue". If the answer got lost, call it again: a chunk that still
     runs is waited for, not started twice. Long chunks: a call that waited wait_seconds is answered chunk_running.
     """
-    began = context.now
+    began = renewed = context.now
     request = await asyncio.to_thread(ask, context, job_id, fence, steps)
     pause = FIRST_PAUSE
     with context.store.signals.on(chunks.answer_to(request.id)) as answer:
@@ -94,6 +100,9 @@ async def run_chunk(
                 raise EngineMissing("No engine has given a sign of life.")
             await answer.arrives(min(SIGNALLED_PAUSE if answer.travels else pause, wait_seconds - waited))
             pause = min(LONGEST_PAUSE, pause * 1.5)
+            if (context.now - renewed).total_seconds() >= RENEWAL:
+                renewed = context.now
+                await asyncio.to_thread(keep, context, job_id, fence)
             request = await asyncio.to_thread(look, context, request.id)
     if request.state == "failed":
         raise refusal(request.error_code or "", request.error or "")
@@ -101,9 +110,15 @@ async def run_chunk(
 
 
 def ask(context: Context, job_id: str, fence: int, steps: int | None) -> RequestView:
-    """Store the request, or find the open one."""
+    """Renew the lease and store the request, or find the open one; of a job that ended, the one that ended it."""
     with context.store.transaction() as session:
-        return chunks.request(session, job_id, fence, steps, context.now)
+        return chunks.request(session, job_id, fence, steps, context.now, LEASE_SECONDS)
+
+
+def keep(context: Context, job_id: str, fence: int) -> None:
+    """Renew the job's lease. Where it ended meanwhile the request tells, so that an answer is not lost."""
+    with suppress(LeaseLost), context.store.transaction() as session:
+        queue.heartbeat(session, job_id, fence, context.now, LEASE_SECONDS)
 
 
 def look(context: Context, request_id: str) -> RequestView:

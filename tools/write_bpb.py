@@ -11,7 +11,7 @@ from pydantic import Field
 from db import artifacts, queue, races, samples, scores, workers
 from db.samples import Batch, SampleIn
 from db.session import Session
-from tools import LEASE_SECONDS, Context, Decision, Digest, Fence, JobId, decision_of, judge
+from tools import LARGEST, LEASE_SECONDS, Context, Decision, Digest, Fence, JobId, decision_of, judge
 from training.corpus import manifest_from
 from training.receipts import SCORER, Claims, differences, verify
 
@@ -22,10 +22,10 @@ about = {"toolset": "race", "scope": "work", "read_only": False, "destructive": 
 class Sample:
     """One bits-per-byte value: nll_sum in nats over byte_count bytes of the validation split."""
 
-    step: Annotated[int, Field(ge=1)]
+    step: Annotated[int, Field(ge=1, le=LARGEST)]
     bpb: float
     nll_sum: float
-    byte_count: Annotated[int, Field(ge=1)]
+    byte_count: Annotated[int, Field(ge=1, le=LARGEST)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,8 @@ def store(context: Context, session: Session, sent: Sent, worker: str | None) ->
     )
     written = samples.write(session, batch, judge, context.now)
     if written.stored and not worker and sent.checkpoint is not None:
-        scores.request(session, sent.job_id, sent.samples[-1].step, sent.checkpoint, context.now)
+        last = max(one.step for one in sent.samples)
+        scores.request(session, sent.job_id, last, sent.checkpoint, context.now)
     return written
 
 

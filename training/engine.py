@@ -88,6 +88,7 @@ def run_chunk(
     corpus: Corpus,
     store: Artifacts,
     checkpoint: str | None = None,
+    start_step: int | None = None,
     residents: Residents | None = None,
     threads: int = 1,
     split: str = "validation",
@@ -95,6 +96,7 @@ def run_chunk(
 ) -> Chunk:
     """Train up to `steps` optimizer steps from `checkpoint` (None: from step 0), store a checkpoint, score `split`.
 
+    start_step: where the caller takes the checkpoint to be; another one is refused. None: wherever it is.
     Equal arguments give equal bits within one environment, wherever the chunks are cut. Sets torch's thread count
     and the allocator's thresholds for the whole process.
     Raises ArtifactMissing, CheckpointCorrupt, CheckpointMismatch, EnvironmentChanged, InvalidValue, TextTooShort.
@@ -104,6 +106,8 @@ def run_chunk(
     keep_freed_memory()
     here = environment()
     run = opened(recipe, seed, total_steps, checkpoint, store, residents, here)
+    if start_step not in (None, run.step):
+        raise CheckpointMismatch(f"The run is at step {run.step}, not at {start_step}.")
     if not 0 < steps <= total_steps - run.step:
         raise InvalidValue(f"steps must lie in [1, {total_steps - run.step}], got {steps}.")
     start_step, began = run.step, time.perf_counter()

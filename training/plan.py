@@ -3,12 +3,13 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import ClassVar
 
 from errors import InvalidValue
 from training.recipe import CHOICES, NONE, Recipe, Scalar, recipe_from
 
-MOST_RECIPES = 2000
+MOST_RECIPES, MOST_SEEDS, MOST_JOBS = 2000, 100, 10_000
 """A larger plan is refused: it is more likely a slip than a wish."""
 
 
@@ -38,17 +39,26 @@ def recipes_of(plan: Plan) -> list[Recipe]:
 
     An empty plan is the base alone. Raises what `recipe_from` raises, and InvalidValue for a plan that is too large.
     """
-    size = len(plan.recipes)
-    for values in plan.grid.values():
-        size = max(size, 1) * max(1, len(values))
-    if size > MOST_RECIPES:
-        raise InvalidValue(f"The plan has {size} recipes; at most {MOST_RECIPES} are taken at once.")
+    empty = [name for name, values in plan.grid.items() if not values]
+    if empty or (plan.seeds is not None and not plan.seeds):
+        raise InvalidValue(f"{empty[0] if empty else 'seeds'} of the plan lists no value; leave it out or name one.")
+    size = len(plan.recipes) + (prod(len(values) for values in plan.grid.values()) if plan.grid else 0)
+    check_size(max(1, size), len(plan.seeds or [0]))
     if not 0 <= plan.priority <= 100:
         raise InvalidValue(f"priority must lie in [0, 100], got {plan.priority}.")
     crossed = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     wanted = [*(crossed if plan.grid or not plan.recipes else []), *plan.recipes]
     checked = [recipe_from({**plan.base, **fields}) for fields in wanted]
     return list({recipe.digest: recipe for recipe in checked}.values())
+
+
+def check_size(recipes: int, seeds: int) -> None:
+    """Refuse (InvalidValue) a plan of too many recipes, seeds or jobs; a job is a recipe with a seed."""
+    for count, most, what in (
+        (recipes, MOST_RECIPES, "recipes"), (seeds, MOST_SEEDS, "seeds"), (recipes * seeds, MOST_JOBS, "jobs"),
+    ):  # fmt: skip
+        if count > most:
+            raise InvalidValue(f"The plan has {count} {what}; at most {most} are taken at once.")
 
 
 def label(recipe: Recipe, default: Recipe, limit: int = 80) -> str:
