@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 
-def tell(name: str, value: float, unit: str, limit: float | None, ok: bool | None, **detail: Any) -> None:
+def tell(name: str, value: float, unit: str, limit: float | None = None, ok: bool | None = None, **detail: Any) -> None:
     """One result: JSON on stdout, a line for people on stderr. ok is None where nothing is promised."""
     line = {
         "name": name,

@@ -1,15 +1,15 @@
 """Speed of the engine on this machine: training bytes a second, seconds of a scoring and of a checkpoint.
 
-`.venv/bin/python benchmarks/engine.py [--quick]` prints a JSON line a measurement, then a table for people on stderr.
+`.venv/bin/python benchmarks/engine.py [--quick]` prints a JSON line a measurement, and a line for people on stderr.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import torch
 
+from benchmarks import tell
+from tests.serving import TINY
 from training.artifacts import ArtifactFolder
 from training.environment import environment
 from training.memory_pool import keep_freed_memory
@@ -37,25 +39,13 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 SCORED_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One measurement. ok: whether the value keeps the limit; there is none where limit is null."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float | None = None
-    ok: bool = True
-    detail: str = ""
-
-
 def text() -> bytes:
     """Real bytes to train on: the project's and Python's own source."""
     files = sorted(Path(torch.__file__).parent.glob("*.py")) + sorted(Path(json.__file__).parent.parent.glob("*.py"))
     return b"".join(file.read_bytes() for file in files)
 
 
-def measured(name: str, fields: Mapping[str, Any], data: bytes, seconds: float) -> Iterator[Line]:
+def measure(name: str, fields: Mapping[str, Any], data: bytes, seconds: float) -> None:
     """Train one recipe for about `seconds`, then score and store it."""
     recipe = recipe_from(fields)
     run = Run(recipe, 0, 10**6)
@@ -68,35 +58,46 @@ def measured(name: str, fields: Mapping[str, Any], data: bytes, seconds: float) 
         run.train(train)
         steps += 1
     weights = sum(parameter.numel() for parameter in run.model.parameters())
-    detail = f"{1000 * passed / steps:.1f} ms a step of {recipe.step_bytes} bytes, {weights} weights"
-    yield Line(name=f"engine.train.{name}", value=steps * recipe.step_bytes / passed, unit="byte/s", detail=detail)
+    step = {"ms_a_step": round(1000 * passed / steps, 2), "bytes_a_step": recipe.step_bytes, "weights": weights}
+    tell(f"engine.train.{name}", steps * recipe.step_bytes / passed, "byte/s", **step)
     began = perf_counter()
     result = score(run.predict, data[:SCORED_BYTES], probe_seed=0)
-    taken = perf_counter() - began
-    yield Line(name=f"engine.score.{name}", value=taken, unit="s", detail=f"{result.byte_count} bytes")
+    tell(f"engine.score.{name}", perf_counter() - began, "s", bytes=result.byte_count)
     with tempfile.TemporaryDirectory() as folder:
         began = perf_counter()
-        data = run.checkpoint(environment())
-        ArtifactFolder(Path(folder)).put(data)
-        taken = perf_counter() - began
-    yield Line(name=f"engine.checkpoint.{name}", value=taken, unit="s", detail=f"{len(data) / 1e6:.1f} MB")
+        packed = run.checkpoint(environment())
+        ArtifactFolder(Path(folder)).put(packed)
+        tell(f"engine.checkpoint.{name}", perf_counter() - began, "s", bytes=len(packed))
+
+
+def flatness(data: bytes, late: int) -> None:
+    """A step late in a run over one at its beginning: two runs of a tiny recipe, steps alternating, medians."""
+    recipe = recipe_from(TINY)
+    train = as_tensor(data)
+    young, old = Run(recipe, 0, 10**6), Run(recipe, 0, 10**6)
+    for run, steps in ((young, 100), (old, late)):
+        for _ in range(steps):
+            run.train(train)
+    times: dict[int, list[float]] = {0: [], 1: []}
+    for _ in range(200):
+        for which, run in enumerate((young, old)):
+            began = perf_counter()
+            run.train(train)
+            times[which].append(perf_counter() - began)
+    tell("engine.step_flatness", median(times[1]) / median(times[0]), "ratio", early=100, late=late)
 
 
 def main() -> None:
     """Measure all recipes, one after the other, with one thread."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute")
-    seconds = 1.5 if parser.parse_args().quick else 10.0
+    quick = parser.parse_args().quick
     torch.set_num_threads(1)
     keep_freed_memory()
     data = text()
-    lines = []
     for name, fields in RECIPES.items():
-        for line in measured(name, fields, data, seconds):
-            print(json.dumps(asdict(line)), flush=True)
-            lines.append(line)
-    for line in lines:
-        print(f"{line.name:32} {line.value:12.4g} {line.unit:8} {line.detail}", file=sys.stderr)
+        measure(name, fields, data, 1.5 if quick else 10.0)
+    flatness(data, 2_000 if quick else 10_000)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from errors import InvalidValue, shown
 
@@ -15,16 +16,21 @@ RESERVE = 0.85
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """What one engine does in a second, measured here."""
+    """What one engine does, measured here.
+
+    train, slowest: bytes a second of the mean recipe and of the slowest. score: bytes a second. chunk_overhead: seconds
+    that a chunk costs beside.
+    """
 
     train: float
+    slowest: float
     score: float
     chunk_overhead: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """The shape of a race: how much is trained and scored for a budget of one byte at the top rung."""
+    """The shape of a race: recipes and seeds, one in eta promoted, the rungs' shares of the budget and their chunks."""
 
     recipes: int
     seeds: int
@@ -32,21 +38,10 @@ class Course:
     rungs: Sequence[tuple[int, int]]
     chunks: Sequence[int]
 
-    @property
-    def survivors(self) -> list[int]:
-        """Recipes that run at each rung when one in eta is promoted, at least one."""
-        return [max(1, self.recipes // self.eta**rung) for rung in range(len(self.rungs))]
-
-    @property
-    def trained(self) -> float:
-        """Bytes trained in all for each byte of the top rung's budget."""
-        shares = (numerator / denominator for numerator, denominator in self.rungs)
-        return self.seeds * sum(count * share for count, share in zip(self.survivors, shares, strict=True))
-
-    @property
-    def scorings(self) -> int:
-        """Times that the validation split is scored."""
-        return self.seeds * sum(count * chunks for count, chunks in zip(self.survivors, self.chunks, strict=True))
+    def rounds(self, engines: int) -> list[int]:
+        """How many jobs an engine does one after the other at each rung; the last round may leave engines idle."""
+        survivors = (max(1, self.recipes // self.eta**rung) for rung in range(len(self.rungs)))
+        return [ceil(count * self.seeds / engines) for count in survivors]
 
 
 def parse(text: str) -> tuple[str, float]:
@@ -63,14 +58,17 @@ def parse(text: str) -> tuple[str, float]:
 def bytes_for(seconds: float, course: Course, speed: Speed, engines: int, validation_bytes: int) -> int:
     """The top rung's budget that lets the whole race end within `seconds`, cut to two digits so that it can be told.
 
-    Raises InvalidValue where the scoring alone takes longer.
+    Anybody may be promoted, so the rungs above the first are planned with the slowest recipe. Raises InvalidValue where
+    the scoring alone takes longer.
     """
-    measuring = course.scorings * (validation_bytes / speed.score + speed.chunk_overhead)
-    training = seconds * RESERVE * engines - measuring
-    budget = training * speed.train / course.trained
+    rounds = course.rounds(engines)
+    scoring = validation_bytes / speed.score + speed.chunk_overhead
+    measuring = scoring * sum(count * chunks for count, chunks in zip(rounds, course.chunks, strict=True))
+    rates = [speed.train] + [speed.slowest] * (len(rounds) - 1)
+    shares = [numerator / denominator for numerator, denominator in course.rungs]
+    each_byte = sum(count * share / rate for count, share, rate in zip(rounds, shares, rates, strict=True))
+    budget = (seconds * RESERVE - measuring) / each_byte
     if budget < 10_000:
-        raise InvalidValue(
-            f"{seconds:g} s are too short for this race: scoring alone takes {measuring / engines:.0f} s."
-        )
+        raise InvalidValue(f"{seconds:.0f} s are too short for this race: scoring alone takes {measuring:.0f} s.")
     digits = 10 ** (len(str(int(budget))) - 2)
     return int(budget // digits * digits)

@@ -46,6 +46,7 @@ class Result:
     race: RaceView
     rows: list[dict[str, Any]]
     decisions: list[samples.DecisionView]
+    names: Mapping[str, str]
     counts: Mapping[str, int]
 
 
@@ -133,7 +134,8 @@ def result_of(runtime: Runtime, name: str, rows: list[dict[str, Any]]) -> Result
         race = races.find(session, name)
         decided = samples.decisions(session, race_id=race.id, limit=1000)
         counts = queue.counts(session, race.id)
-    return Result(race=race, rows=rows, decisions=list(decided), counts=counts)
+        names = {job.recipe_digest: job.name for job in queue.jobs(session, race.id, limit=10_000)}
+    return Result(race=race, rows=rows, decisions=list(decided), counts=counts, names=names)
 
 
 async def use(tool: Tool, runtime: Runtime, **arguments: Any) -> dict[str, Any]:

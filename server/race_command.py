@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -123,7 +122,7 @@ def calibrate(runtime: Runtime, recipes: list[Recipe], corpus: Corpus) -> Speed:
     measured = [json.loads(process.stdout.read()) for process in running if process.stdout]
     for process in running:
         process.wait()
-    return Speed(**{key: mean(one[key] for one in measured) for key in ("train", "score", "chunk_overhead")})
+    return Speed(**{key: mean(one[key] for one in measured) for key in measured[0]})
 
 
 def watch(console: Console, runtime: Runtime, name: str, plan: Plan, workers: int) -> Result:
@@ -158,18 +157,17 @@ def tell(
             f"{side} the order-2 Witten-Bell model fitted on the whole train split ({baseline:.4f} on the same bytes)",
             highlight=False,
         )
-    console.print(f"{seconds:.0f} s; the same race again: igla race --budget {result.race.budget_bytes}B --name NAME")
+    console.print(f"{seconds:.0f} s; the same budget again: igla race --budget {result.race.budget_bytes}B")
     console.print(f"database: {settings.store_url}\nreport:   {report.resolve()}", highlight=False, soft_wrap=True)
 
 
 def decision_table(result: Result) -> Table:
     """Every decision with its numbers, oldest first."""
-    names: dict[str, Any] = {row["recipe"]: row["name"] for row in result.rows}
     table = Table("action", "from rung", "recipe", "reason", "numbers", title="decisions")
     for one in reversed(result.decisions):
         numbers = ", ".join(
             f"{key} {value:.5g}" if isinstance(value, float) else f"{key} {value}" for key, value in one.numbers.items()
         )
-        recipe = Text(names.get(one.recipe_digest or "", (one.recipe_digest or "")[:8]))
+        recipe = Text(result.names[one.recipe_digest])
         table.add_row(one.action, rung_name(one.rung, len(result.race.rungs)), recipe, one.reason, numbers)
     return table

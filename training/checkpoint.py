@@ -46,7 +46,7 @@ class Meta:
 def pack(meta: Meta, tensors: Mapping[str, Tensor]) -> bytes:
     """One file; equal content gives equal bytes."""
     text = json.dumps(asdict(meta), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return save({name: tensors[name].detach().contiguous() for name in sorted(tensors)}, {KEY: text})
+    return save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, {KEY: text})
 
 
 def unpack(data: bytes) -> tuple[Meta, dict[str, Tensor]]:

@@ -5,9 +5,17 @@ from typing import Final
 
 from training.recipe import Scalar
 
+ATTENTION: Final[Mapping[str, Scalar]] = {"composition": "attention", "rule": "none"}
+
 DEFAULT_RECIPES: Final[list[Mapping[str, Scalar]]] = [
     {},
     {"optimizer": "adamw"},
-    {"composition": "attention", "rule": "none"},
+    ATTENTION,
+    {**ATTENTION, "optimizer": "adamw"},
+    {**ATTENTION, "width": 96},
+    {**ATTENTION, "blocks": 2},
+    {**ATTENTION, "ngram": 3},
+    {**ATTENTION, "ngram": 0},
+    {**ATTENTION, "ngram_buckets": 32768},
 ]
-"""Nine recipes that differ in one or two fields each."""
+"""Memory against attention alone, Muon against AdamW, width, depth, and what hashed n-grams are worth."""

@@ -18,7 +18,7 @@ def keep_freed_memory() -> bool:
     """Tell glibc not to give freed tensors back to the system; False where the C library is another one.
 
     By default it maps every block of some MB afresh, or trims the heap at each step, depending on the heap's history:
-    the page faults then take up to two thirds of a small model's step. Changes no number, only speed.
+    page faults took about a tenth of a small model's step that way. Changes no number, only speed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(M_MMAP_THRESHOLD, LARGEST_POOLED) and mallopt(M_TRIM_THRESHOLD, KEPT))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from errors import InvalidValue
-from training.recipe import Recipe, Scalar, recipe_from
+from training.recipe import CHOICES, NONE, Recipe, Scalar, recipe_from
 
 MOST_RECIPES = 2000
 """A larger plan is refused: it is more likely a slip than a wish."""
@@ -52,13 +52,21 @@ def recipes_of(plan: Plan) -> list[Recipe]:
 
 
 def label(recipe: Recipe, default: Recipe, limit: int = 80) -> str:
-    """A short name for people: what differs from the default recipe, such as `optimizer=adamw ngram=2`.
+    """A short name for people: what differs from the default recipe, such as `attention ngram=2`.
 
-    Options at their plug-in's default are left out. The digest, not the label, names the recipe.
+    Plug-ins are named by themselves, options at their plug-in's default are left out. The digest, not the label, names
+    the recipe.
     """
     usual = recipe_from({kind: getattr(recipe, kind) for kind in ("composition", "optimizer", "rule")}).as_json()
     base = default.as_json()
     given = recipe.as_json().items()
     changed = [(key, value) for key, value in given if value != (usual if "." in key else base).get(key)]
-    text = " ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in changed)
+    text = " ".join(told(key, value) for key, value in changed if value != NONE)
     return (text if len(text) <= limit else text[: limit - 3] + "...") or "default"
+
+
+def told(key: str, value: Scalar) -> str:
+    """One field of a label."""
+    if key in CHOICES:
+        return str(value)
+    return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"

@@ -98,7 +98,9 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
     Raises UnknownName (field or plug-in), InvalidValue (type or range), ImpossibleCombination.
     """
     core = {key: value for key, value in given.items() if "." not in key}
-    checked: dict[str, Any] = {name: check(name, spec, core[name]) for name, spec in core_fields().items() if name in core}
+    checked: dict[str, Any] = {
+        name: check(name, spec, core[name]) for name, spec in core_fields().items() if name in core
+    }
     for name in core:
         if name not in core_fields():
             raise unknown("recipe field", name, field_names())
@@ -137,7 +139,7 @@ def chosen(recipe: Recipe) -> dict[str, About]:
 
 
 def check(name: str, spec: Mapping[str, Any], value: Any) -> Scalar:
-    """One value against its type and range. An integer is accepted where a float is meant, nothing else is converted."""
+    """One value against its type and range. An integer may stand for a float; nothing else is converted."""
     default = spec["default"]
     if isinstance(default, float) and type(value) is int:
         value = float(value)
@@ -160,8 +162,9 @@ def foreign_option(name: str, recipe: Recipe) -> Exception:
         return unknown("recipe field", name, field_names())
     plugin = name.split(".", 1)[0]
     kind = next(kind for kind, folder in CHOICES.items() if plugin in folder)
-    return ImpossibleCombination(f"{shown(name)} is an option of the {kind} {plugin}; this recipe has {kind} "
-                                 f"{getattr(recipe, kind)}.")
+    return ImpossibleCombination(
+        f"{shown(name)} is an option of the {kind} {plugin}; this recipe has {kind} {getattr(recipe, kind)}."
+    )
 
 
 def refuse_impossible(recipe: Recipe, abouts: Mapping[str, About]) -> None:

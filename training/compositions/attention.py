@@ -9,6 +9,7 @@ from training.compositions import Composition, WindowAttention
 from training.recipe import NONE, Recipe, Scalar
 
 about = {
+    "help": "sliding-window attention alone",
     "source": "Beltagy, Peters, Cohan 2020, arXiv:2004.05150 (sliding-window attention)",
     "combines": {"rule": ["none"]},
 }

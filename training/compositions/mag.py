@@ -14,6 +14,7 @@ from training.recipe import Recipe, Scalar
 from training.rules import rules
 
 about = {
+    "help": "sliding-window attention, gated by the memory",
     "source": "Behrouz, Zhong, Mirrokni 2025, arXiv:2501.00663, section 4.2",
     "combines": {"rule": ["*"]},
 }

@@ -8,6 +8,7 @@ from training.optimizers import Adam, Groups, Optimizer, RowAdagrad
 from training.recipe import Scalar
 
 about = {
+    "help": "AdamW on dense weights, row-wise Adagrad on the n-gram tables",
     "source": "Loshchilov, Hutter 2019, arXiv:1711.05101",
     "fields": {
         "lr": {"default": 0.003, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices and vectors"},

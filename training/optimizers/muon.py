@@ -9,6 +9,7 @@ from training.optimizers import Adam, Groups, Named, Optimizer, RowAdagrad
 from training.recipe import Scalar
 
 about = {
+    "help": "Muon on matrices, Adam on the rest, row-wise Adagrad on the n-gram tables",
     "source": "Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/",
     "fields": {
         "lr": {"default": 0.01, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices"},

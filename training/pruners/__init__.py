@@ -6,6 +6,7 @@ recipes of a rung move to the next one? Both take plain values and give back the
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, Protocol
 
 from plugins import About, Plugins
@@ -106,7 +107,7 @@ pruners = Plugins("training.pruners")
 
 def value_at(curve: Curve, phase: float) -> float | None:
     """The curve's value at a phase, linear between its points; None before its first or after its last point."""
-    for (left, low), (right, high) in zip(curve, curve[1:], strict=False):
+    for (left, low), (right, high) in pairwise(curve):
         if left <= phase <= right:
             return low if right == left else low + (high - low) * (phase - left) / (right - left)
     return next((value for at, value in curve if at == phase), None)
