@@ -34,7 +34,8 @@ def complete(session: Session, row: Stored, judge: Judge, now: datetime) -> None
     if set(done) != set(race.seeds):
         return
     if len(provenances) == 1:
-        put_standing(session, row, *provenances, [done[seed].final_bpb for seed in race.seeds], now)
+        bpbs = [done[seed].final_bpb for seed in race.seeds]
+        put_standing(session, row, min(provenances), bpbs, now)
     if provenances == {"measured"} or row.recipe_digest in unranked(session, race, rung):
         promote(session, race, rung, judge, now)
 
@@ -160,10 +161,12 @@ def move_up(session: Session, race: RaceView, row: Stored, promotion: Promotion,
 
 
 def facts(session: Session, race: RaceView, rung: Stored) -> RungFacts:
-    """What is known about a rung. Claimed numbers are not part of it; who has nothing else is through without a mean."""
+    """What is known about a rung. Claimed numbers are not part of it: who has only them has no mean."""
     rows = THROUGH.rows(session, race_id=race.id, rung=rung.rung)
     ranked = [Finished(*row[1:]) for row in rows if row.provenance == "measured" or row.mean is None]
-    others = [Finished(recipe_digest=digest, mean=None, n=0, promoted=False) for digest in unranked(session, race, rung)]
+    others = [
+        Finished(recipe_digest=digest, mean=None, n=0, promoted=False) for digest in unranked(session, race, rung)
+    ]
     finished = tuple(sorted((*ranked, *others), key=lambda one: one.recipe_digest)) if others else tuple(ranked)
     return RungFacts(
         rung=rung.rung,

@@ -84,14 +84,11 @@ class Gate:
             if self.runtime.settings.is_loopback and not await self.closed():
                 return LOCAL
             raise Unauthorized("No token came with the request.")
+        secret = secret.strip() if kind.lower() == "bearer" else ""
         admin = self.runtime.settings.admin_token
-        if (
-            admin
-            and kind.lower() == "bearer"
-            and hmac.compare_digest(secret.strip().encode(), admin.get_secret_value().encode())
-        ):
+        if admin and hmac.compare_digest(secret.encode(), admin.get_secret_value().encode()):
             return ADMIN
-        found = await self.verify(secret.strip()) if kind.lower() == "bearer" else None
+        found = await self.verify(secret)
         if found is None:
             raise Unauthorized("The token is unknown, expired or revoked.")
         return found

@@ -155,3 +155,19 @@ def test_an_unknown_request_is_refused(world):
         world.look(chunks.get, "nothing")
     with pytest.raises(UnknownName):
         world.do(chunks.finish, "nothing", 1, {}, world.now)
+
+
+def test_asking_renews_the_lease_of_the_job(world, ticket):
+    world.wait(50)
+    world.do(chunks.request, ticket.job_id, ticket.fence, None, world.now, 60)
+    assert (world.job(ticket.job_id).lease_expires_at - world.now).total_seconds() == 60
+
+
+def test_asking_again_after_the_last_chunk_gives_its_answer(world, ticket, unchanged):
+    asked = ask(world, ticket)
+    leased = lease(world)
+    world.finish(ticket, 2.0)
+    world.do(chunks.finish, asked.id, leased.fence, {"bpb": 2.0}, world.now)
+    assert ask(world, ticket).result == {"bpb": 2.0}
+    with unchanged(LeaseLost):
+        world.do(chunks.request, ticket.job_id, ticket.fence + 1, None, world.now)

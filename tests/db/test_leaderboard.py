@@ -87,6 +87,8 @@ def word(value):
 
 
 @given(st.text() | st.builds(word, st.none() | st.integers() | st.lists(st.floats() | st.integers() | st.text())))
+@example(word([1, 0, 1.0, "\ud800"]))
+@example(word([1, 0, 1.0, "a" * 64 + "\n"]))
 @example(word([1, 0, float("nan"), "a"]))
 @example(word([1, 0, 1e400, "a"]))
 @example(word([1, 0, 2, "a"]))

@@ -245,3 +245,36 @@ def test_a_whole_race_ends_with_one_recipe_at_the_top(world):
     assert [row.rank for row in board] == list(range(1, 10))
     assert promoted(world, race) == [(0, "a"), (0, "b"), (0, "c"), (1, "a")]
     assert world.look(queue.counts, race.id) == {"done": 9 * 2 + 3 * 2 + 2}
+
+
+@pytest.mark.parametrize("claimer", "abc")
+def test_a_claim_that_nobody_can_measure_does_not_hold_the_rung_up(world, claimer):
+    race = world.race()
+    for digest, bpb in (("a", 3.0), ("b", 2.0), ("c", 4.0)):
+        claim = {"provenance": "claimed", "checkpoint": None} if digest == claimer else {}
+        world.run_recipe(race, digest, [bpb, bpb], **claim)
+    assert promoted(world, race) == [(0, "a" if claimer == "b" else "b")]
+    assert [one.mean for one in world.judge.rung_facts[-1].finished if one.recipe_digest == claimer] == [None]
+
+
+def test_one_claimed_seed_does_not_hold_the_rung_up(world):
+    race = world.race()
+    for digest, bpb in (("a", 3.0), ("b", 2.0)):
+        world.run_recipe(race, digest, [bpb, bpb])
+    world.submit(race, "c")
+    first, second = world.claim(n=2)
+    world.finish(first, 1.0, provenance="claimed", checkpoint=None)
+    world.finish(second, 1.0)
+    assert promoted(world, race) == [(0, "b")]
+
+
+def test_a_claim_that_waits_for_a_scorer_is_not_through(world):
+    race = world.race(seeds=(1,))
+    world.run_recipe(race, "a", [3.0])
+    world.run_recipe(race, "b", [2.0])
+    world.submit(race, "c")
+    ticket = world.claim_one()
+    world.finish(ticket, 1.0, provenance="claimed")
+    assert promoted(world, race) == []
+    world.finish(ticket, 1.0)
+    assert promoted(world, race) == [(0, "c")]

@@ -253,3 +253,11 @@ def test_decisions_come_latest_first_with_their_numbers(world, ticket):
     found = world.look(samples.decisions, race_id=race.id)
     assert [(one.recipe_digest, one.rung, one.action) for one in found] == [("y", 1, "prune"), ("y", 0, "promote")]
     assert len(world.look(samples.decisions, race_id=race.id, limit=1)) == 1
+
+
+def test_a_claim_with_the_checkpoint_of_a_measured_sample_at_another_step_is_refused(world, unchanged):
+    world.submit(world.race(seeds=(1,)))
+    ticket = world.claim_one()
+    world.write(ticket, (2, 3.0))
+    with unchanged(InvalidStep, "of step 2, the sample of step 14"):
+        world.write(ticket, (14, 3.0), provenance="claimed")

@@ -86,13 +86,19 @@ def test_a_body_that_is_no_object_is_refused(served):
 
 
 def test_a_foreign_host_or_origin_is_refused(served):
-    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "http://["}):
         answer = httpx.post(f"{served.url}/api/glossary", json={}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (403, "wrong_origin")
 
 
 def test_a_huge_body_is_refused(served):
     answer = httpx.post(f"{served.url}/api/glossary", content=b" " * (4 * 1024 * 1024 + 1))
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_a_huge_body_that_does_not_say_its_size_is_refused_too(served):
+    parts = (b" " * 65536 for _ in range(65))
+    answer = httpx.post(f"{served.url}/api/glossary", content=parts)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 

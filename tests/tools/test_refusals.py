@@ -117,10 +117,28 @@ def test_a_race_is_not_changed_by_a_plan_with_other_settings(runtime, held):
     refused(runtime, "race_exists", "plan_race", race="cup", plan={"base": TINY, "budget_bytes": 1_000_000})
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("wrong", [{"budget_bytes": 0}, {"seeds": []}, {"grid": {"width": []}}, {"quorum": -1}])
+def test_a_race_that_could_not_be_run_is_not_planned(runtime, held, wrong, dry_run):
+    refused(runtime, "invalid_value", "plan_race", race="new", plan={"base": TINY, **wrong}, dry_run=dry_run)
+
+
+def test_a_number_that_the_store_cannot_hold_is_refused(runtime, held):
+    huge = 10**20
+    refused(runtime, "invalid_value", "heartbeat", job_id=held["job_id"], fence=10**30)
+    for name in ("step", "byte_count"):
+        refused(runtime, "invalid_value", "write_bpb", **held, samples=[{**sample(3), name: huge}])
+
+
 def test_claimed_numbers_never_rank(runtime, held):
-    assert use(runtime, "leaderboard", race="cup")["rows"] == []
-    status = use(runtime, "job_status", job_id=held["job_id"])
-    assert [(one["step"], one["provenance"]) for one in status["curve"]] == [(2, "claimed")]
+    use(runtime, "plan_race", plan={"base": TINY, "budget_bytes": 9 * 256 * 8, "seeds": [1, 2]}, race="claims")
+    for ticket in use(runtime, "claim_job", worker="agent", race="claims", n=2)["tickets"]:
+        mine = {"job_id": ticket["job_id"], "fence": ticket["fence"], "effective_digest": ticket["recipe_digest"]}
+        written = use(runtime, "write_bpb", **mine, samples=[sample(ticket["total_steps"])])
+        assert (written["provenance"], written["decision"]["action"]) == ("claimed", "done")
+    assert use(runtime, "leaderboard", race="claims")["rows"] == []
+    (row,) = use(runtime, "leaderboard", race="claims", provenance="claimed")["rows"]
+    assert (row["mean"], row["n"], row["provenance"]) == (3.0, 2, "claimed")
 
 
 def refused(runtime, code, tool, **arguments):

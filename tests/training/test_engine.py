@@ -196,3 +196,10 @@ def test_each_step_is_reported_and_what_the_listener_raises_ends_the_chunk(chunk
 def test_the_recipe_is_checked_without_torch():
     code = "import sys, training.recipe as r; r.recipe_from({}); r.json_schema(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_run_that_is_not_where_its_caller_says_is_refused(chunk):
+    first = chunk(start_step=0)
+    assert chunk(1, checkpoint=first.checkpoint, start_step=first.step).start_step == first.step
+    with pytest.raises(CheckpointMismatch, match="at step 4, not at 10"):
+        chunk(1, checkpoint=first.checkpoint, start_step=10)

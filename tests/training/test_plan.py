@@ -61,3 +61,17 @@ def test_a_label_tells_what_differs_from_the_default(fields, text):
 def test_a_label_is_short():
     far = recipe_from({name: spec for name, spec in {"blocks": 3, "batch": 4, "context": 100, "warmup": 0.1}.items()})
     assert len(label(far, DEFAULT, limit=20)) <= 20
+
+
+@pytest.mark.parametrize(
+    ("plan", "text"),
+    [
+        ({"seeds": list(range(101))}, "101 seeds"),
+        ({"seeds": list(range(100)), "grid": {"batch": list(range(1, 102))}}, "10100 jobs"),
+        ({"seeds": []}, "seeds of the plan lists no value"),
+        ({"grid": {"width": []}}, "width of the plan lists no value"),
+    ],
+)
+def test_a_plan_of_too_many_jobs_or_of_none_is_refused(plan, text):
+    with pytest.raises(InvalidValue, match=text):
+        recipes_of(Plan(**plan))
