@@ -128,6 +128,7 @@ class Engine:
             corpus=self.corpus(ticket.corpus),
             store=self.runtime.artifacts,
             checkpoint=ticket.checkpoint,
+            start_step=ticket.start_step,
             residents=self.residents,
             on_step=renewal.check,
         )

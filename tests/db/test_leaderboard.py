@@ -70,7 +70,7 @@ def test_the_pages_together_are_the_whole_board_and_come_to_an_end(new_world, bp
     world = new_world()
     race = world.race(seeds=(1,), quorum=100)
     for i, bpb in enumerate(bpbs):
-        world.run_recipe(race, f"{i}", [bpb])
+        world.run_recipe(race, f"{i:064x}", [bpb])
     whole = world.board(race, limit=100)
     assert whole.next_cursor is None and len(whole.rows) == len(bpbs)
     paged, cursor = [], None
