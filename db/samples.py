@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, insert, literal_column, or_, select, update
+from sqlalchemy import and_, bindparam, literal_column, or_, select
 
 from db import leaderboard, races, rungs
+from db.advance import ALPHA, advance
 from db.checks import Batch, SampleIn, Sorted, check_batch, sort_out
-from db.curves import SampleView, curve, peers, supersede
+from db.curves import SampleView, curve, peers
 from db.jobs import JobView, change, job, locked, lost
 from db.judge import Judge, RunFacts, Verdict
 from db.races import RaceView
@@ -28,9 +29,6 @@ __all__ = [
     "ALPHA", "Batch", "Decided", "DecisionView", "Judge", "SampleIn", "SampleView", "Written", "curve", "decisions",
     "rejudge", "running", "write",
 ]  # fmt: skip
-
-ALPHA = 0.11803398874989485
-"""Weight of the newest value in the moving average: phi**-3 / 2, with phi the golden ratio."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +83,8 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
     if found.new and row.state != "running":
         raise lost(session, batch.job_id, batch.fence)
     check_checkpoint(batch, found, is_held)
-    ema = store(session, row, batch, found, stored, now)
     lease = now + timedelta(seconds=batch.lease_seconds)
-    advance(session, row, batch, found, lease, now)
+    ema = advance(session, row, batch, found, stored, lease, now)
     if row.state == "running":
         decided, state = decide(session, race, row, batch, found, judge, now)
     else:
@@ -132,65 +129,6 @@ def check_checkpoint(batch: Batch, found: Sorted, is_held: bool) -> None:
         raise ArtifactMissing("Each measured sample is sent with the checkpoint of its own step.")
     if batch.checkpoint is not None and not is_held:
         raise ArtifactMissing(f"There is no artifact {batch.checkpoint}.")
-
-
-def store(
-    session: Session, row: Stored, batch: Batch, found: Sorted, stored: dict[int, Stored], now: datetime
-) -> float:
-    """Write the rows and give the moving average at the last step."""
-    last = found.changes[-1] if found.changes else None
-    ema = stored[row.last_step].ema if row.last_step else None
-    rows = []
-    for sample in found.changes:
-        ema = sample.bpb if ema is None else ema + ALPHA * (sample.bpb - ema)
-        own = {"checkpoint": batch.checkpoint, "receipt": batch.receipt} if sample is last else {}
-        values = {"step": sample.step, "bpb": sample.bpb, "nll_sum": sample.nll_sum, "byte_count": sample.byte_count}
-        shared = {"job_id": row.id, "provenance": batch.provenance, "environment": batch.environment, "ema": ema}
-        empty = {"checkpoint": None, "receipt": None}
-        rows.append({**values, **shared, **empty, **own, "attempt": row.attempt, "created_at": now})
-    if found.better:
-        replaced = SAMPLE.c.step.in_([sample.step for sample in found.better])
-        supersede(session, row.id, replaced, "a measured value took its place", now)
-    for values in rows:
-        INSERTED.count(session, **values)
-    if found.better:
-        ema = average_anew(session, row.id)
-    assert ema is not None, "a job whose samples are all duplicates has samples"
-    return float(ema)
-
-
-INSERTED = Prepared(lambda _: insert(SAMPLE).inline())
-
-
-def average_anew(session: Session, job_id: str) -> float:
-    """Compute the moving average of a whole run again, after a value within it was replaced."""
-    ema = None
-    for sample in curve(session, job_id):
-        ema = sample.bpb if ema is None else ema + ALPHA * (sample.bpb - ema)
-        if ema != sample.ema:
-            where = (SAMPLE.c.job_id == job_id, SAMPLE.c.step == sample.step)
-            run(session, update(SAMPLE).where(*where).values(ema=ema))
-    assert ema is not None, "a replaced sample is a sample"
-    return ema
-
-
-def advance(session: Session, row: Stored, batch: Batch, found: Sorted, lease: datetime, now: datetime) -> None:
-    """Bring the job's row up to its samples: lease, last step, checkpoint, result."""
-    values: dict[str, Any] = {"lease_expires_at": lease} if row.state == "running" else {}
-    if found.changes:
-        last = found.changes[-1]
-        if last.step >= row.last_step:
-            values |= {"last_step": last.step, "provenance": batch.provenance}
-        if batch.checkpoint is not None and last.step >= row.checkpoint_step:
-            values |= {"checkpoint": batch.checkpoint, "checkpoint_step": last.step}
-        if last.step == row.total_steps:
-            finished = row.finished_at or now
-            values |= {"state": "done", "final_bpb": last.bpb, "lease_expires_at": None, "finished_at": finished}
-        values["environment"] = batch.environment or row.environment
-    if found.new and not row.fruitful:
-        values |= {"fruitful": True, "barren": row.barren - 1}
-    if values:
-        change(session, row.id, row.fence, values, was=row.state)
 
 
 def decide(
