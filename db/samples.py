@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, literal_column, or_, select
+from sqlalchemy import Integer, and_, bindparam, literal_column, or_, select
 
 from db import leaderboard, races, rungs
 from db.advance import ALPHA, advance
@@ -211,11 +211,24 @@ def decisions(
     session: Session, *, race_id: str | None = None, job_id: str | None = None, limit: int = 100
 ) -> list[DecisionView]:
     """The latest decisions of a race, or those about a job and about its recipe at its rung; the latest first."""
-    c = DECISION.c
-    wanted = select(DECISION) if race_id is None else select(DECISION).where(c.race_id == race_id)
+    asked: dict[str, Any] = {} if race_id is None else {"of_race": race_id}
     if job_id is not None:
         about = job(session, job_id)
-        recipe = (c.recipe_digest == about.recipe_digest, c.race_id == about.race_id, c.rung == about.rung)
-        wanted = wanted.where(and_(*recipe), or_(c.job_id == job_id, c.job_id.is_(None)))
-    rows = run(session, wanted.order_by(c.id.desc()).limit(limit))
-    return [DecisionView(**{one.name: getattr(row, one.name) for one in fields(DecisionView)}) for row in rows]
+        recipe = {"about_recipe": about.recipe_digest, "about_race": about.race_id, "about_rung": about.rung}
+        asked |= {"about_job": job_id, **recipe}
+    rows = deciding(race_id is not None, job_id is not None).rows(session, most=limit, **asked)
+    return [DecisionView(**row._asdict()) for row in rows]
+
+
+@lru_cache
+def deciding(in_race: bool, about_job: bool) -> Prepared:
+    """The statement that `decisions` asks."""
+    c = DECISION.c
+    wanted = select(*(c[one.name] for one in fields(DecisionView)))
+    if in_race:
+        wanted = wanted.where(c.race_id == bindparam("of_race"))
+    if about_job:
+        recipe = (c.recipe_digest == bindparam("about_recipe"), c.race_id == bindparam("about_race"))
+        mine = or_(c.job_id == bindparam("about_job"), c.job_id.is_(None))
+        wanted = wanted.where(*recipe, c.rung == bindparam("about_rung"), mine)
+    return Prepared(lambda _: wanted.order_by(c.id.desc()).limit(bindparam("most", type_=Integer)))
