@@ -36,7 +36,8 @@ SELECT gen_random_uuid()::text, nextval('job_position'), %(race)s, {RECIPE}, see
        CASE WHEN %(state)s = 'done' THEN 2 + i * 1e-6 + seed * 1e-9 END, %(provenance)s, %(fence)s, %(worker)s,
        %(fence)s, 0, %(fence)s > 0, 'bench', %(since)s::timestamptz + i * interval '1 microsecond',
        CASE WHEN %(state)s = 'done' THEN %(since)s::timestamptz + i * interval '1 microsecond' END
-FROM generate_series(%(first)s::int, %(last)s) i, unnest(%(seeds)s::bigint[]) seed
+FROM (SELECT i, seed FROM generate_series(%(first)s::int, %(last)s) i, unnest(%(seeds)s::bigint[]) seed
+      ORDER BY i, seed) AS one
 """
 
 SAMPLES = """

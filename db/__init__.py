@@ -3,5 +3,5 @@
 Every function takes an open session first and, where time counts, `now` (aware UTC). It gives back frozen dataclasses;
 table rows stay inside this package. A refusal is raised before anything is changed, and the caller's transaction rolls
 back. Statements go through the tables themselves (`JOB.c.state`), never through loaded objects: a row is read again
-rather than remembered. Read `queue` first, then `samples`, then `rungs`.
+rather than remembered. Read `queue` first, then `taking`, `samples` and `rungs`; `statements` says how they are sent.
 """

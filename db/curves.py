@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, literal_column, select
@@ -59,14 +60,15 @@ def peers(session: Session, job: Stored) -> tuple[Curve, ...]:
     same = {"race_id": job.race_id, "rung": job.rung, "recipe_digest": job.recipe_digest}
     rows = asking(MOST_PEERS).rows(session, **same)
     return tuple(
-        tuple((row.step / row.total_steps, row.bpb) for row in group) for _, group in groupby(rows, lambda row: row.id)
+        tuple((step / total_steps, bpb) for _, total_steps, step, bpb in group)
+        for _, group in groupby(rows, itemgetter(0))
     )
 
 
 @lru_cache(maxsize=8)
 def asking(most: int) -> Prepared:
     """The statement that `peers` asks."""
-    return Prepared(lambda _: peer_points(most))
+    return Prepared(lambda _: peer_points(most), tuple)
 
 
 def peer_points(most: int) -> Select[Any]:

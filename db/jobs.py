@@ -7,12 +7,24 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Select, Sequence, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Select,
+    Sequence,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from db.races import RaceView
 from db.session import Session
-from db.statements import Prepared, new_values
-from db.store import Stored, insert_missing, run
+from db.statements import Prepared, inserting, new_values
+from db.store import Stored
 from db.tables import JOB, RACE, RECIPE, RUNG
 from errors import Refusal, unknown
 
@@ -92,6 +104,24 @@ SIBLINGS = Prepared(
 )
 
 
+MINE = Prepared(
+    lambda _: joined().where(
+        JOB.c.race_id == bindparam("race_id"),
+        JOB.c.rung == bindparam("rung"),
+        JOB.c.recipe_digest == bindparam("recipe_digest"),
+    )
+)
+NEW_RECIPE = Prepared(lambda dialect: new_recipe(dialect))
+NEW_JOB = Prepared(lambda dialect: new_job(dialect))
+COUNTED = Prepared(
+    lambda _: (
+        update(RUNG)
+        .where(RUNG.c.race_id == bindparam("race_id"), RUNG.c.rung == bindparam("rung"))
+        .values(new_values(RUNG, ["recipes"]))
+    )
+)
+
+
 def job(session: Session, job_id: str) -> JobView:
     """A job by id. An unknown one is refused."""
     row = ONE.one_or_none(session, job_id=job_id)
@@ -139,9 +169,14 @@ def change(session: Session, job_id: str, fence: int, values: Mapping[str, Any],
 
 @lru_cache(maxsize=64)
 def changing(names: tuple[str, ...]) -> Prepared:
-    """The statement that changes these columns of a job."""
+    """The statement that changes these columns of a job, prepared."""
+    return Prepared(lambda _: change_job(names))
+
+
+def change_job(names: tuple[str, ...]) -> Update:
+    """The statement that changes these columns of the job `of`, if the fence `held` holds it and its state is `was`."""
     where = (JOB.c.id == bindparam("of"), JOB.c.fence == bindparam("held"), JOB.c.state == bindparam("was"))
-    return Prepared(lambda _: update(JOB).where(*where).values(new_values(JOB, names)))
+    return update(JOB).where(*where).values(new_values(JOB, names))
 
 
 def lock_rung(session: Session, race_id: str, rung: int) -> Stored:
@@ -163,25 +198,32 @@ def enqueue(
 ) -> list[JobView]:
     """One job for each seed of the race, in its order. Jobs that are there are given back as they stand."""
     rung_row = lock_rung(session, race.id, rung)
-    mine = (JOB.c.race_id == race.id, JOB.c.rung == rung, JOB.c.recipe_digest == recipe.digest)
-    if run(session, select(JOB.c.id).where(*mine).limit(1)).first() is None:
+    mine = {"race_id": race.id, "rung": rung, "recipe_digest": recipe.digest}
+    there = MINE.rows(session, **mine)
+    if not there:
         values = {"digest": recipe.digest, "name": recipe.name, "canonical": recipe.canonical}
-        insert_missing(session, RECIPE, {**values, "created_by": created_by, "created_at": now})
-        shared = {
-            "race_id": race.id, "recipe_digest": recipe.digest, "rung": rung, "state": "queued", "priority": priority,
-            "total_steps": total_steps, "created_by": created_by, "created_at": now, "last_step": 0,
-            "checkpoint_step": 0, "fence": 0, "attempt": 0, "barren": 0, "fruitful": False,
-        }  # fmt: skip
-        place = next_position(session.dialect)
-        run(
-            session,
-            insert(JOB).values(position=place),
-            [{"id": str(uuid4()), "seed": seed, **shared} for seed in race.seeds],
-        )
-        count = update(RUNG).where(RUNG.c.race_id == race.id, RUNG.c.rung == rung)
-        run(session, count.values(recipes=rung_row.recipes + 1))
-    by_seed = {row.seed: view(row) for row in run(session, joined().where(*mine))}
+        NEW_RECIPE.count(session, **values, created_by=created_by, created_at=now)
+        for seed in race.seeds:
+            shared = {"total_steps": total_steps, "priority": priority, "created_by": created_by, "created_at": now}
+            NEW_JOB.count(session, id=str(uuid4()), seed=seed, **mine, **shared)
+        COUNTED.count(session, race_id=race.id, rung=rung, new_recipes=rung_row.recipes + 1)
+        there = MINE.rows(session, **mine)
+    by_seed = {row.seed: view(row) for row in there}
     return [by_seed[seed] for seed in race.seeds]
+
+
+def new_recipe(dialect: str) -> Executable:
+    """Insert a recipe unless it is there."""
+    return inserting(dialect, RECIPE).on_conflict_do_nothing()
+
+
+def new_job(dialect: str) -> Executable:
+    """Insert a job that nobody has claimed, at the end of the queue."""
+    given = ("id", "seed", "race_id", "rung", "recipe_digest", "total_steps", "priority", "created_by", "created_at")
+    untouched = dict.fromkeys(("last_step", "checkpoint_step", "fence", "attempt", "barren"), 0)
+    values: dict[str, Any] = {name: bindparam(name) for name in given}
+    new = insert(JOB).values(**values, **untouched, state="queued", fruitful=False, position=next_position(dialect))
+    return new.inline()
 
 
 def next_position(dialect: str) -> ColumnElement[int]:

@@ -7,9 +7,10 @@ twice, and a finisher sees all who finished before.
 from collections.abc import Mapping
 from datetime import datetime
 from math import fsum, sqrt
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Executable, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Executable, and_, bindparam, insert, literal_column, or_, select, update
 
 from db import races
 from db.jobs import RecipeText, enqueue, lock_rung, siblings
@@ -19,6 +20,8 @@ from db.session import Session
 from db.statements import Prepared, inserting
 from db.store import Stored, run
 from db.tables import DECISION, JOB, RECIPE, SAMPLE, STANDING, state_is
+
+HERE = (STANDING.c.race_id == bindparam("race_id"), STANDING.c.rung == bindparam("rung"))
 
 
 def complete(session: Session, row: Stored, judge: Judge, now: datetime) -> None:
@@ -85,19 +88,10 @@ def named(row: Stored) -> dict[str, Any]:
     return {"race_id": row.race_id, "rung": row.rung, "recipe_digest": row.recipe_digest}
 
 
-MINE = Prepared(
-    lambda _: select(STANDING).where(
-        STANDING.c.race_id == bindparam("race_id"),
-        STANDING.c.rung == bindparam("rung"),
-        STANDING.c.recipe_digest == bindparam("recipe_digest"),
-    )
-)
-
-
-def key(row: Stored) -> tuple[Any, ...]:
-    """What names the standing of a job's recipe."""
-    c = STANDING.c
-    return (c.race_id == row.race_id, c.rung == row.rung, c.recipe_digest == row.recipe_digest)
+THIS = (*HERE, STANDING.c.recipe_digest == bindparam("recipe_digest"))
+MINE = Prepared(lambda _: select(STANDING).where(*THIS))
+PROMOTED = Prepared(lambda _: update(STANDING).where(*THIS).values(promoted=True))
+RECIPE_OF = Prepared(lambda _: select(RECIPE).where(RECIPE.c.digest == bindparam("digest")))
 
 
 def put_standing(session: Session, row: Stored, provenance: str, bpbs: list[float], now: datetime) -> None:
@@ -129,24 +123,18 @@ def mean_and_sd(values: list[float]) -> tuple[float, float]:
 def promote(session: Session, race: RaceView, rung: Stored, judge: Judge, now: datetime) -> None:
     """Ask the judge, and queue who moves up. The rung's row must be locked."""
     for promotion in judge.promotions(facts(session, race, rung)):
-        here = select(STANDING).where(
-            STANDING.c.race_id == race.id,
-            STANDING.c.rung == rung.rung,
-            STANDING.c.recipe_digest == promotion.recipe_digest,
-            STANDING.c.mean.is_not(None),
-            STANDING.c.provenance == "measured",
-            STANDING.c.promoted.is_(False),
-        )
-        row = run(session, here).one_or_none()
-        if row is not None and rung.rung + 1 < len(race.rungs):
+        here = {"race_id": race.id, "rung": rung.rung, "recipe_digest": promotion.recipe_digest}
+        row = MINE.one_or_none(session, **here)
+        may_move = row is not None and row.mean is not None and row.provenance == "measured" and not row.promoted
+        if may_move and rung.rung + 1 < len(race.rungs):
             move_up(session, race, row, promotion, judge, now)
 
 
 def move_up(session: Session, race: RaceView, row: Stored, promotion: Promotion, judge: Judge, now: datetime) -> None:
     """Mark the standing, keep the decision, queue the recipe's jobs at the next rung a little ahead of their like."""
-    run(session, update(STANDING).where(*key(row)).values(promoted=True))
+    PROMOTED.count(session, **named(row))
     record(session, row, "promote", promotion.reason, promotion.numbers, now)
-    recipe = run(session, select(RECIPE).where(RECIPE.c.digest == row.recipe_digest)).one()
+    recipe = RECIPE_OF.one_or_none(session, digest=row.recipe_digest)
     job = siblings(session, row)[0]
     enqueue(
         session,
@@ -162,12 +150,11 @@ def move_up(session: Session, race: RaceView, row: Stored, promotion: Promotion,
 
 def facts(session: Session, race: RaceView, rung: Stored) -> RungFacts:
     """What is known about a rung. Claimed numbers are not part of it: who has only them has no mean."""
-    rows = THROUGH.rows(session, race_id=race.id, rung=rung.rung)
-    ranked = [Finished(*row[1:]) for row in rows if row.provenance == "measured" or row.mean is None]
+    ranked = THROUGH.rows(session, race_id=race.id, rung=rung.rung)
     others = [
         Finished(recipe_digest=digest, mean=None, n=0, promoted=False) for digest in unranked(session, race, rung)
     ]
-    finished = tuple(sorted((*ranked, *others), key=lambda one: one.recipe_digest)) if others else tuple(ranked)
+    finished = tuple(sorted((*ranked, *others), key=itemgetter(0)))
     return RungFacts(
         rung=rung.rung,
         last_rung=rung.rung + 1 == len(race.rungs),
@@ -179,12 +166,9 @@ def facts(session: Session, race: RaceView, rung: Stored) -> RungFacts:
     )
 
 
+MEASURED_OR_LOST = or_(STANDING.c.provenance == literal_column("'measured'"), STANDING.c.mean.is_(None))
 THROUGH = Prepared(
-    lambda _: (
-        select(*(STANDING.c[name] for name in ("provenance", *Finished._fields)))
-        .where(STANDING.c.race_id == bindparam("race_id"), STANDING.c.rung == bindparam("rung"))
-        .order_by(STANDING.c.recipe_digest)
-    )
+    lambda _: select(*(STANDING.c[name] for name in Finished._fields)).where(*HERE, MEASURED_OR_LOST), Finished._make
 )
 
 

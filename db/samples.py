@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, insert, literal_column, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, literal_column, or_, select
 
 from db import leaderboard, races, rungs
+from db.advance import ALPHA, advance
 from db.checks import Batch, InvalidStep, SampleIn, Sorted, check_batch, sort_out
-from db.curves import SampleView, curve, peers, supersede
+from db.curves import SampleView, curve, peers
 from db.jobs import JobView, change, job, locked, lost
 from db.judge import Judge, RunFacts, Verdict
 from db.races import RaceView
@@ -28,9 +29,6 @@ __all__ = [
     "ALPHA", "Batch", "Decided", "DecisionView", "Judge", "SampleIn", "SampleView", "Written", "curve", "decisions",
     "rejudge", "running", "write",
 ]  # fmt: skip
-
-ALPHA = 0.11803398874989485
-"""Weight of the newest value in the moving average: phi**-3 / 2, with phi the golden ratio."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +83,8 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
     if found.new and row.state != "running":
         raise lost(session, batch.job_id, batch.fence)
     check_checkpoint(session, batch, found, is_held)
-    ema = store(session, row, batch, found, stored, now)
     lease = now + timedelta(seconds=batch.lease_seconds)
-    advance(session, row, batch, found, lease, now)
+    ema = advance(session, row, batch, found, stored, lease, now)
     if row.state == "running":
         decided, state = decide(session, race, row, batch, found, judge, now)
     else:
@@ -141,65 +138,6 @@ def check_checkpoint(session: Session, batch: Batch, found: Sorted, is_held: boo
         other = run(session, select(c.step).where(*mine).limit(1)).scalar()
         if other is not None:
             raise InvalidStep(f"The checkpoint is of step {other}, the sample of step {step}.")
-
-
-def store(
-    session: Session, row: Stored, batch: Batch, found: Sorted, stored: dict[int, Stored], now: datetime
-) -> float:
-    """Write the rows and give the moving average at the last step."""
-    last = found.changes[-1] if found.changes else None
-    ema = stored[row.last_step].ema if row.last_step else None
-    rows = []
-    for sample in found.changes:
-        ema = sample.bpb if ema is None else ema + ALPHA * (sample.bpb - ema)
-        own = {"checkpoint": batch.checkpoint, "receipt": batch.receipt} if sample is last else {}
-        values = {"step": sample.step, "bpb": sample.bpb, "nll_sum": sample.nll_sum, "byte_count": sample.byte_count}
-        shared = {"job_id": row.id, "provenance": batch.provenance, "environment": batch.environment, "ema": ema}
-        empty = {"checkpoint": None, "receipt": None, "measured_by": batch.measured_by}
-        rows.append({**values, **shared, **empty, **own, "attempt": row.attempt, "created_at": now})
-    if found.better:
-        replaced = SAMPLE.c.step.in_([sample.step for sample in found.better])
-        supersede(session, row.id, replaced, "a measured value took its place", now)
-    for values in rows:
-        INSERTED.count(session, **values)
-    if found.better:
-        ema = average_anew(session, row.id)
-    assert ema is not None, "a job whose samples are all duplicates has samples"
-    return float(ema)
-
-
-INSERTED = Prepared(lambda _: insert(SAMPLE).inline())
-
-
-def average_anew(session: Session, job_id: str) -> float:
-    """Compute the moving average of a whole run again, after a value within it was replaced."""
-    ema = None
-    for sample in curve(session, job_id):
-        ema = sample.bpb if ema is None else ema + ALPHA * (sample.bpb - ema)
-        if ema != sample.ema:
-            where = (SAMPLE.c.job_id == job_id, SAMPLE.c.step == sample.step)
-            run(session, update(SAMPLE).where(*where).values(ema=ema))
-    assert ema is not None, "a replaced sample is a sample"
-    return ema
-
-
-def advance(session: Session, row: Stored, batch: Batch, found: Sorted, lease: datetime, now: datetime) -> None:
-    """Bring the job's row up to its samples: lease, last step, checkpoint, result."""
-    values: dict[str, Any] = {"lease_expires_at": lease} if row.state == "running" else {}
-    if found.changes:
-        last = found.changes[-1]
-        if last.step >= row.last_step:
-            values |= {"last_step": last.step, "provenance": batch.provenance}
-        if batch.checkpoint is not None and last.step >= row.checkpoint_step:
-            values |= {"checkpoint": batch.checkpoint, "checkpoint_step": last.step}
-        if last.step == row.total_steps:
-            finished = row.finished_at or now
-            values |= {"state": "done", "final_bpb": last.bpb, "lease_expires_at": None, "finished_at": finished}
-        values["environment"] = batch.environment or row.environment
-    if found.new and not row.fruitful:
-        values |= {"fruitful": True, "barren": row.barren - 1}
-    if values:
-        change(session, row.id, row.fence, values, was=row.state)
 
 
 def decide(
@@ -282,11 +220,24 @@ def decisions(
     session: Session, *, race_id: str | None = None, job_id: str | None = None, limit: int = 100
 ) -> list[DecisionView]:
     """The latest decisions of a race, or those about a job and about its recipe at its rung; the latest first."""
-    c = DECISION.c
-    wanted = select(DECISION) if race_id is None else select(DECISION).where(c.race_id == race_id)
+    asked: dict[str, Any] = {} if race_id is None else {"of_race": race_id}
     if job_id is not None:
         about = job(session, job_id)
-        recipe = (c.recipe_digest == about.recipe_digest, c.race_id == about.race_id, c.rung == about.rung)
-        wanted = wanted.where(and_(*recipe), or_(c.job_id == job_id, c.job_id.is_(None)))
-    rows = run(session, wanted.order_by(c.id.desc()).limit(limit))
-    return [DecisionView(**{one.name: getattr(row, one.name) for one in fields(DecisionView)}) for row in rows]
+        recipe = {"about_recipe": about.recipe_digest, "about_race": about.race_id, "about_rung": about.rung}
+        asked |= {"about_job": job_id, **recipe}
+    rows = deciding(race_id is not None, job_id is not None).rows(session, most=limit, **asked)
+    return [DecisionView(**row._asdict()) for row in rows]
+
+
+@lru_cache
+def deciding(in_race: bool, about_job: bool) -> Prepared:
+    """The statement that `decisions` asks."""
+    c = DECISION.c
+    wanted = select(*(c[one.name] for one in fields(DecisionView)))
+    if in_race:
+        wanted = wanted.where(c.race_id == bindparam("of_race"))
+    if about_job:
+        recipe = (c.recipe_digest == bindparam("about_recipe"), c.race_id == bindparam("about_race"))
+        mine = or_(c.job_id == bindparam("about_job"), c.job_id.is_(None))
+        wanted = wanted.where(*recipe, c.rung == bindparam("about_rung"), mine)
+    return Prepared(lambda _: wanted.order_by(c.id.desc()).limit(bindparam("most", type_=Integer)))

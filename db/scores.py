@@ -12,6 +12,7 @@ from uuid import uuid4
 from sqlalchemy import and_, delete, insert, or_, select, update
 
 from db import artifacts, races, rungs, samples
+from db.advance import write_samples
 from db.checks import Batch, SampleIn, Sorted, check_value
 from db.curves import stored_at, supersede
 from db.jobs import LeaseLost, change, locked
@@ -113,7 +114,7 @@ def measure(
         return False
     check_value(measured, races.by_id(session, row.race_id).sanity)
     batch = measured_batch(row, score, measured, receipt, measured_by)
-    samples.store(session, row, batch, Sorted(new=(), better=(measured,), duplicates=0), stored, now)
+    write_samples(session, row, batch, Sorted(new=(), better=(measured,), duplicates=0), stored, {}, now)
     if differs(score.claimed.bpb, measured.bpb, same_environment=same_environment):
         numbers = {"claimed": score.claimed.bpb, "measured": measured.bpb, "step": score.step, "tolerance": TOLERANCE}
         rungs.record(session, row, "remeasure", "claim_differs", numbers, now, job_id=row.id)
@@ -172,7 +173,9 @@ def start_over(session: Session, row: Stored, code: str) -> None:
     anew = {"state": "queued", "last_step": 0, "checkpoint_step": 0, "fruitful": False, "barren": row.barren + 1}
     reason = f"started over, checkpoint refused: {code}"
     change(session, row.id, row.fence, {**nothing, **anew, "reason": reason}, was=row.state)
-    run(session, delete(STANDING).where(*rungs.key(row), STANDING.c.provenance == "claimed"))
+    c = STANDING.c
+    mine = (c.race_id == row.race_id, c.rung == row.rung, c.recipe_digest == row.recipe_digest)
+    run(session, delete(STANDING).where(*mine, c.provenance == "claimed"))
 
 
 def measured_batch(row: Stored, score: Score, measured: SampleIn, receipt: str, measured_by: str) -> Batch:

@@ -19,10 +19,14 @@ Processor = Callable[[Any], Any]
 
 
 class Prepared:
-    """A statement whose parameters are named. `build` makes it for a dialect: "postgresql" or "sqlite"."""
+    """A statement whose parameters are named. `build` makes it for a dialect: "postgresql" or "sqlite".
 
-    def __init__(self, build: Callable[[str], Executable]) -> None:
+    `row` makes a row of its values; without it they stand under the names of the columns.
+    """
+
+    def __init__(self, build: Callable[[str], Executable], row: Callable[[Iterable[Any]], Any] | None = None) -> None:
         self.build = build
+        self.row = row
         self.compiled: dict[str, Compiled] = {}
 
     def rows(self, session: Session, **values: Any) -> list[Any]:
@@ -51,7 +55,9 @@ class Prepared:
         connection = session.connection()
         compiled = self.compiled.get(session.dialect)
         if compiled is None:
-            compiled = self.compiled[session.dialect] = Compiled(self.build(session.dialect), connection.dialect)
+            compiled = self.compiled[session.dialect] = Compiled(
+                self.build(session.dialect), connection.dialect, self.row
+            )
         cursor: Any = connection.connection.cursor()
         try:
             cursor.execute(compiled.sql, compiled.bound(values))
@@ -85,7 +91,7 @@ def new_values(table: Table, names: Iterable[str]) -> dict[str, BindParameter[An
 class Compiled:
     """A statement's text for one dialect, and how its values travel."""
 
-    def __init__(self, statement: Any, dialect: Dialect) -> None:
+    def __init__(self, statement: Any, dialect: Dialect, row: Callable[[Iterable[Any]], Any] | None = None) -> None:
         compiled = statement.compile(dialect=dialect)
         assert isinstance(compiled, SQLCompiler)
         self.sql = str(compiled)
@@ -96,7 +102,7 @@ class Compiled:
             (name, bind.type.dialect_impl(dialect).bind_processor(dialect)) for name, bind in binds.items()
         )
         columns = list(statement.exported_columns.items())
-        self.row = row_of([name for name, _ in columns])
+        self.row = row or row_of([name for name, _ in columns])
         self.loaders = processors((i, loader(column.type, dialect)) for i, (_, column) in enumerate(columns))
 
     def bound(self, values: Mapping[str, Any]) -> Any:
@@ -109,7 +115,7 @@ class Compiled:
     def loaded(self, found: Iterable[Sequence[Any]]) -> list[Any]:
         """The driver's rows with their values by name."""
         if not self.loaders:
-            return [self.row(row) for row in found]
+            return list(map(self.row, found))
         return [self.row(self.converted(list(row))) for row in found]
 
     def converted(self, row: list[Any]) -> list[Any]:

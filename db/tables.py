@@ -65,6 +65,7 @@ def finite(column: str) -> CheckConstraint:
 
 
 PROVENANCES = ("measured", "claimed", "verified")
+JOB_STATES = ("queued", "running", "done", "pruned", "errored", "cancelled")
 
 
 class Race(Base, table=True):
@@ -124,7 +125,7 @@ class Job(Base, table=True):
     __table_args__ = (
         UniqueConstraint("race_id", "rung", "recipe_digest", "seed"),
         ForeignKeyConstraint(["race_id", "rung"], ["rung.race_id", "rung.rung"], name="fk_job_rung"),
-        one_of("state", "queued", "running", "done", "pruned", "errored", "cancelled"),
+        one_of("state", *JOB_STATES),
         one_of("provenance", *PROVENANCES),
         finite("final_bpb"),
         CheckConstraint("priority BETWEEN 0 AND 100", name="priority"),
@@ -393,6 +394,7 @@ partial_index("ix_job_running_next", JOB, *NEXT, states=("running",))
 partial_index("ix_job_running_race", JOB, JOB.c.race_id, *NEXT, states=("running",))
 partial_index("ix_job_running", JOB, JOB.c.lease_expires_at, states=("running",))
 partial_index("ix_job_done", JOB, JOB.c.race_id, JOB.c.rung, JOB.c.finished_at, states=("done",))
+partial_index("ix_job_ended", JOB, JOB.c.race_id, JOB.c.state, states=("pruned", "errored", "cancelled"))
 partial_index("ix_chunk_request_open", REQUEST, REQUEST.c.created_at, REQUEST.c.id, states=("queued", "leased"))
 partial_index(
     "uq_chunk_request_open", REQUEST, REQUEST.c.job_id, REQUEST.c.job_fence, states=("queued", "leased"), unique=True

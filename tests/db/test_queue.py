@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from db import queue, samples
+from db import queue, samples, taking
 from db.checks import InvalidStep, SampleConflict
 from db.queue import MAX_ATTEMPTS, JobNotQueued, LeaseLost, QueueEmpty, next_boundary
 from db.statements import Compiled
@@ -352,7 +352,7 @@ def plan_of(world, in_race, race):
         connection = session.connection()
         is_sqlite = connection.dialect.name == "sqlite"
         connection.exec_driver_sql("ANALYZE")
-        claim = Compiled(queue.taking(1, in_race), connection.dialect)
+        claim = Compiled(taking.taking(1, in_race), connection.dialect)
         bound = claim.bound(
             {"now": world.now, "of_race": race.id, "new_worker": "w", "new_lease_expires_at": world.now}
         )

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError, StatementError
@@ -128,6 +130,32 @@ def indexes(inspector, table):
 
 def where(index):
     return {name: str(value) for name, value in index["dialect_options"].items()}
+
+
+def test_jobs_of_the_first_version_get_the_places_that_they_had(world):
+    race = world.race(seeds=(3, 1, 2))
+    for digest in "ba":
+        world.submit(race, digest)
+        world.wait(1)
+    with world.store.engine.begin() as connection:
+        before = names_in_order(connection, "created_at, id")
+        connection.execute(text("UPDATE job SET position = -position"))
+        step(connection, "downgrade", "0001")
+        step(connection, "upgrade", "head")
+        assert names_in_order(connection, "position") == before
+    assert [job.state for job in world.submit(race, "c")] == ["queued"] * 3
+    assert [ticket.recipe_digest for ticket in world.claim(n=9)] == list("bbbaaaccc")
+
+
+def names_in_order(connection, order):
+    return connection.execute(text(f"SELECT id FROM job ORDER BY {order}")).scalars().all()
+
+
+def step(connection, direction, revision):
+    config = Config()
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    config.attributes["connection"] = connection
+    getattr(command, direction)(config, revision)
 
 
 def test_the_newest_script_is_where_alembic_ends(world):

@@ -1,4 +1,4 @@
-"""Jobs have a position: those submitted at one moment are claimed in the order of their submission.
+"""Jobs have a position: those submitted at one moment are claimed in the order of their submission. Counting is cheap.
 
 Revision: 0002
 """
@@ -12,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 QUEUED, RUNNING = sa.text("state = 'queued'"), sa.text("state = 'running'")
+ENDED = sa.text("state = 'pruned' OR state = 'errored' OR state = 'cancelled'")
 
 NUMBERED = """
 UPDATE job SET position = numbered.place
@@ -28,10 +29,12 @@ def upgrade() -> None:
         op.execute("SELECT setval('job_position', (SELECT coalesce(max(position), 0) + 1 FROM job), false)")
     replace_indexes([sa.text("priority DESC"), "position"], running=["race_id", sa.text("priority DESC"), "position"])
     partial_index("ix_job_running_next", [sa.text("priority DESC"), "position"], RUNNING)
+    partial_index("ix_job_ended", ["race_id", "state"], ENDED)
 
 
 def downgrade() -> None:
     """0002 -> 0001."""
+    op.drop_index("ix_job_ended", "job")
     op.drop_index("ix_job_running_next", "job")
     replace_indexes([sa.text("priority DESC"), "created_at", "id"], running=["race_id", "lease_expires_at"])
     if op.get_bind().dialect.name == "postgresql":

@@ -29,7 +29,7 @@ def only(where: str) -> dict[str, Any]:
 
 
 def upgrade() -> None:
-    """0001 -> 0003."""
+    """0002 -> 0003."""
     op.add_column("artifact", column("created_by", sa.String, null=True))
     op.add_column("artifact", column("offered_at", MOMENT, null=True))
     op.create_index(
@@ -70,3 +70,16 @@ def upgrade() -> None:
     is_open = only("state = 'queued' OR state = 'leased'")
     op.create_index("ix_score_request_open", "score_request", ["created_at", "id"], **is_open)
     op.create_index("ix_score_request_checkpoint", "score_request", ["checkpoint"], **is_open)
+
+
+def downgrade() -> None:
+    """0003 -> 0002."""
+    for index in ("ix_score_request_checkpoint", "ix_score_request_open"):
+        op.drop_index(index, "score_request")
+    op.drop_table("score_request")
+    op.drop_table("enrolled")
+    for table in ("sample", "superseded_sample"):
+        op.drop_column(table, "measured_by")
+    op.drop_index("ix_artifact_held", "artifact")
+    for name in ("offered_at", "created_by"):
+        op.drop_column("artifact", name)

@@ -1,0 +1,92 @@
+"""Taking: the one statement of a claim. A walk along the index of queued jobs, in their order, which skips what others
+are taking this moment; only if a lease has ended, also one along the index of running jobs.
+"""
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Executable,
+    FromClause,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
+
+from db.session import Session
+from db.statements import Prepared, new_values
+from db.store import Stored
+from db.tables import JOB, NEXT, RECIPE, STANDING, state_is
+
+
+def take(
+    session: Session, worker: str, now: datetime, lease_seconds: float, race_id: str | None, n: int
+) -> list[Stored]:
+    """The claim itself: rows as in `queue.DESCRIBED`, with `is_lost`, in the order of claims."""
+    where = {} if race_id is None else {"of_race": race_id}
+    lease = now + timedelta(seconds=lease_seconds)
+    rows = claiming(n, race_id is not None).rows(
+        session, now=now, new_worker=worker, new_lease_expires_at=lease, **where
+    )
+    return rows if n == 1 else sorted(rows, key=lambda row: (-row.priority, row.position))
+
+
+@lru_cache(maxsize=128)
+def claiming(n: int, in_race: bool) -> Prepared:
+    """The statement that takes up to `n` jobs."""
+    return Prepared(lambda _: taking(n, in_race))
+
+
+def taking(n: int, in_race: bool) -> Executable:
+    """A walk along the index of queued jobs and, if any lease has ended, one along the index of running ones.
+
+    `n` is written out: with a parameter the planner would not know that a claim takes few jobs.
+    """
+    c = JOB.c
+    waiting = first(n, "waiting", state_is(JOB, "queued"), *here(JOB, in_race))
+    any_job = JOB.alias("any_job")
+    any_ended = select(literal_column("1")).select_from(any_job).where(*ended(any_job, in_race)).exists()
+    over = func.coalesce(c.lease_expires_at, NOW) < NOW  # in the order of claims, not in that of the leases
+    abandoned = first(n, "abandoned", state_is(JOB, "running"), over, *here(JOB, in_race), any_ended)
+    both = union_all(select(waiting), select(abandoned)).cte("free")
+    chosen = select(both.c.id).order_by(both.c.priority.desc(), both.c.position).limit(literal_column(str(n)))
+    claimed = update(JOB).where(c.id == chosen.scalar_subquery() if n == 1 else c.id.in_(chosen)).values(
+        state="running", fence=c.fence + 1, attempt=c.attempt + 1, barren=c.barren + 1, fruitful=False, reason=None,
+        started_at=func.coalesce(c.started_at, NOW), **new_values(JOB, ("worker", "lease_expires_at")),
+    )  # fmt: skip
+    recipe = (select(RECIPE.c[name]).where(RECIPE.c.digest == c.recipe_digest) for name in ("name", "canonical"))
+    name, canonical = (one.scalar_subquery() for one in recipe)
+    return claimed.returning(JOB, name.label("name"), canonical.label("canonical"), lost_meanwhile().label("is_lost"))
+
+
+NOW = bindparam("now", type_=JOB.c.started_at.type)
+
+
+def first(n: int, name: str, *which: ColumnElement[bool]) -> CTE:
+    """The first `n` jobs of a kind that nobody else is taking this moment."""
+    wanted = select(JOB.c.id, JOB.c.priority, JOB.c.position).where(*which).order_by(*NEXT)
+    return wanted.limit(literal_column(str(n))).with_for_update(skip_locked=True).cte(name)
+
+
+def here(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
+    """Of the named race, where one is named."""
+    return (jobs.c.race_id == bindparam("of_race"),) if in_race else ()
+
+
+def ended(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
+    """Claimed, and the lease lies in the past."""
+    return (state_is(jobs, "running"), jobs.c.lease_expires_at < NOW, *here(jobs, in_race))
+
+
+def lost_meanwhile() -> ColumnElement[bool]:
+    """Whether the job's recipe cannot complete its rung. No column has a name of the job's: SQLite mixes them."""
+    c = STANDING.c
+    names = (c.race_id.label("lost_race"), c.rung.label("lost_rung"), c.recipe_digest.label("lost_recipe"))
+    gone = select(*names).where(c.mean.is_(None)).subquery("gone")
+    mine = (gone.c.lost_race == JOB.c.race_id, gone.c.lost_rung == JOB.c.rung)
+    return select(literal_column("1")).where(*mine, gone.c.lost_recipe == JOB.c.recipe_digest).exists()
