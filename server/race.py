@@ -80,7 +80,7 @@ async def play(
     """One worker: claim, run chunks while the race says so, claim again; end when nothing is left."""
     while await asyncio.to_thread(open_jobs, runtime, race, progress):
         try:
-            claimed = await use(tools["claim_job"], runtime, worker=worker, race=race)
+            claimed = await claim(tools["claim_job"], runtime, worker, race)
         except QueueEmpty:
             await asyncio.sleep(LOOK_SECONDS)
             continue
@@ -96,6 +96,18 @@ async def play(
             progress.lanes[worker] = lane
             await run_job(runtime, tools["run_chunk"], ticket, lane, progress)
         del progress.lanes[worker]
+
+
+async def claim(claim_job: Tool, runtime: Runtime, worker: str, race: str) -> dict[str, Any]:
+    """Claim a job; interrupted in the middle of it, give it back."""
+    claiming = asyncio.ensure_future(use(claim_job, runtime, worker=worker, race=race))
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        with suppress(QueueEmpty):
+            for ticket in (await claiming)["tickets"]:
+                end(runtime, ticket, lambda session, held: queue.release(session, *held, utc_now(), "interrupted"))
+        raise
 
 
 async def run_job(

@@ -53,7 +53,7 @@ def test_a_known_race_goes_on_without_its_options_and_a_recipe_beyond_belief_end
 
 @pytest.mark.slow
 def test_two_commands_on_one_race_share_its_jobs(tmp_path):
-    options = ["--budget", "60kB", "--recipes", json.dumps([TINY]), "--seeds", "1,2", "--engines", "1"]
+    options = ["--budget", "20kB", "--recipes", json.dumps([TINY]), "--seeds", "1", "--engines", "1"]
     with ThreadPoolExecutor() as both:
         (one, _), (other, _) = both.map(lambda _: race(tmp_path, *options), range(2))
     assert one == other
@@ -64,11 +64,15 @@ def test_two_commands_on_one_race_share_its_jobs(tmp_path):
 def test_an_interrupted_race_gives_its_jobs_back_at_once(tmp_path):
     command = [sys.executable, "-m", "server.cli", "race", "--data", str(tmp_path), "--name", "cup", "--budget", "40MB"]
     recipes = ["--recipes", json.dumps([TINY]), "--seeds", "1"]
-    process = subprocess.Popen([*command, *recipes], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  a background shell has it ignored
+    process = subprocess.Popen([*command, *recipes], cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=heed)
     runtime = open_runtime(Settings(data=tmp_path))
-    assert wait_for(lambda: states(runtime) == {"running": 1})
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    try:
+        assert wait_for(lambda: states(runtime) == {"running": 1})
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "To go on: igla race --name cup --data" in said
     assert states(runtime) == {"queued": 1}
