@@ -28,16 +28,16 @@ INSERT INTO recipe (digest, name, canonical, created_by, created_at)
 SELECT {RECIPE}, 'recipe ' || i, %(canonical)s, 'bench', now() FROM generate_series(%(first)s::int, %(last)s) i
 """
 
-JOBS = f"""
+JOBS = """
 INSERT INTO job (id, position, race_id, recipe_digest, seed, rung, state, priority, total_steps, last_step,
                  checkpoint_step, final_bpb, provenance, fence, worker, attempt, barren, fruitful, created_by,
                  created_at, finished_at)
-SELECT gen_random_uuid()::text, nextval('job_position'), %(race)s, {RECIPE}, seed, 0, %(state)s, 50, 100, %(step)s, 0,
+SELECT gen_random_uuid()::text, nextval('job_position'), %(race)s, {recipe}, seed, 0, %(state)s, 50, 100, %(step)s, 0,
        CASE WHEN %(state)s = 'done' THEN 2 + i * 1e-6 + seed * 1e-9 END, %(provenance)s, %(fence)s, %(worker)s,
        %(fence)s, 0, %(fence)s > 0, 'bench', %(since)s::timestamptz + i * interval '1 microsecond',
        CASE WHEN %(state)s = 'done' THEN %(since)s::timestamptz + i * interval '1 microsecond' END
 FROM (SELECT i, seed FROM generate_series(%(first)s::int, %(last)s) i, unnest(%(seeds)s::bigint[]) seed
-      ORDER BY i, seed) AS one
+      ORDER BY {order}) AS one
 """
 
 SAMPLES = """
@@ -71,9 +71,12 @@ def new_race(store: Store, spec: RaceSpec = SPEC) -> RaceView:
         return races.create(session, spec, datetime.now(UTC))
 
 
-def fill_jobs(url: str, race: RaceView, jobs: int, first: int = 1) -> int:
-    """Queue jobs, one for each seed of each recipe, the numbers of which begin with `first`. Gives the next number."""
-    return fill(url, race, jobs // len(race.seeds), first, state="queued", points=0)
+def fill_jobs(url: str, race: RaceView, jobs: int, first: int = 1, order: str = "i, seed") -> int:
+    """Queue jobs, one for each seed of each recipe, the numbers of which begin with `first`. Gives the next number.
+
+    In the order "i, seed" the seeds of a recipe follow each other; in "seed, i" every recipe's first seed comes first.
+    """
+    return fill(url, race, jobs // len(race.seeds), first, state="queued", points=0, order=order)
 
 
 def fill_runs(url: str, race: RaceView, runs: int, points: int, first: int = 1) -> int:
@@ -81,7 +84,7 @@ def fill_runs(url: str, race: RaceView, runs: int, points: int, first: int = 1) 
     return fill(url, race, runs // len(race.seeds), first, state="done", points=points)
 
 
-def fill(url: str, race: RaceView, recipes: int, first: int, *, state: str, points: int) -> int:
+def fill(url: str, race: RaceView, recipes: int, first: int, *, state: str, points: int, order: str = "i") -> int:
     """Recipes with a job for each seed; of finished ones the curves and standings too."""
     done = state == "done"
     values = {
@@ -92,7 +95,7 @@ def fill(url: str, race: RaceView, recipes: int, first: int, *, state: str, poin
     with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute("SET LOCAL synchronous_commit = off")
         connection.execute(RECIPES.encode(), values)
-        connection.execute(JOBS.encode(), values)
+        connection.execute(JOBS.format(recipe=RECIPE, order=order).encode(), values)
         if done:
             connection.execute(SAMPLES.encode(), values)
             connection.execute(STANDINGS.encode())

@@ -17,6 +17,9 @@ from db.session import Session
 
 Processor = Callable[[Any], Any]
 
+HOW: dict[str, dict[str, bool]] = {"sqlite": {}, "postgresql": {"binary": True}}
+"""How a cursor is made: numbers and times come from PostgreSQL as they are, not as text."""
+
 
 class Prepared:
     """A statement whose parameters are named. `build` makes it for a dialect: "postgresql" or "sqlite".
@@ -58,7 +61,7 @@ class Prepared:
             compiled = self.compiled[session.dialect] = Compiled(
                 self.build(session.dialect), connection.dialect, self.row
             )
-        cursor: Any = connection.connection.cursor()
+        cursor: Any = connection.connection.cursor(**HOW[session.dialect])
         try:
             cursor.execute(compiled.sql, compiled.bound(values))
         except Exception as error:
