@@ -5,6 +5,7 @@ of those completes a recipe, is ranked among all and may move recipes up. All of
 read in a race with a million samples.
 """
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -87,6 +88,7 @@ def tell_writes(server: str, runs: int, rounds: int) -> None:
         with store.transaction() as session:
             artifacts.record(session, "checkpoint", "checkpoint", 1, datetime.now(UTC))
         play(store, WARM)
+        gc.freeze()  # as the web process does when it starts
         played = [play(store, runs) for _ in range(rounds)]
         store.close()
     parts = [one["continue"] + one["done"] for one in played]

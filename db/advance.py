@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from db.checks import Batch, Sorted
 from db.curves import curve, supersede
@@ -13,7 +13,7 @@ from db.jobs import change, change_job, lost
 from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, run
-from db.tables import SAMPLE
+from db.tables import RUNG, SAMPLE
 
 ALPHA = 0.11803398874989485
 """Weight of the newest value in the moving average: phi**-3 / 2, with phi the golden ratio."""
@@ -46,7 +46,8 @@ def write_samples(
         replaced = SAMPLE.c.step.in_([sample.step for sample in found.better])
         supersede(session, row.id, replaced, "a measured value took its place", now)
     rows = new_rows(row, batch, found, stored, now)
-    put(session, row, rows, values)
+    at_once = bool(values) and in_one(session, found)
+    put(session, row, rows, values, at_once=at_once, ends=locks_rung(session, found, row))
     if found.better:
         return average_anew(session, row.id)
     return float(rows[-1]["ema"] if rows else stored[row.last_step].ema)
@@ -93,11 +94,25 @@ def job_values(row: Stored, batch: Batch, found: Sorted, lease: datetime, now: d
     return values
 
 
-def put(session: Session, row: Stored, rows: list[dict[str, Any]], values: dict[str, Any]) -> None:
-    """Write samples and job. PostgreSQL takes one sample and the job in one statement, SQLite has no such thing."""
-    if session.dialect == "postgresql" and len(rows) == 1 and values:
+def in_one(session: Session, found: Sorted) -> bool:
+    """Whether sample and job are written by one statement: PostgreSQL can, for one sample."""
+    return session.dialect == "postgresql" and len(found.changes) == 1
+
+
+def locks_rung(session: Session, found: Sorted, row: Stored) -> bool:
+    """Whether that statement also locks the rung, because the job ends with it and its siblings are looked at next."""
+    return in_one(session, found) and bool(found.new) and found.new[-1].step == row.total_steps
+
+
+def put(
+    session: Session, row: Stored, rows: list[dict[str, Any]], values: dict[str, Any], *, at_once: bool, ends: bool
+) -> None:
+    """Write samples and job, `at_once` in one statement."""
+    if at_once:
         given = {**{f"new_{name}": one for name, one in values.items()}, **rows[0]}
-        if both(tuple(sorted(values))).count(session, of=row.id, held=row.fence, was=row.state, **given) != 1:
+        rung = {"in_race": row.race_id, "at_rung": row.rung} if ends else {}
+        statement = both(tuple(sorted(values)), ends)
+        if statement.count(session, of=row.id, held=row.fence, was=row.state, **given, **rung) != 1:
             raise lost(session, row.id, row.fence)
         return
     for one in rows:
@@ -110,10 +125,15 @@ INSERTED = Prepared(lambda _: insert(SAMPLE).inline())
 
 
 @lru_cache(maxsize=64)
-def both(names: tuple[str, ...]) -> Prepared:
-    """The statement that writes a sample and changes these columns of its job."""
+def both(names: tuple[str, ...], ends: bool) -> Prepared:
+    """The statement that writes a sample and changes these columns of its job; if the job ends, it locks the rung."""
     sample = insert(SAMPLE).values({column.name: bindparam(column.name) for column in SAMPLE.c}).inline()
-    return Prepared(lambda _: change_job(names).add_cte(sample.cte("sample_added")))
+    statement = change_job(names).add_cte(sample.cte("sample_added"))
+    if ends:
+        here = (RUNG.c.race_id == bindparam("in_race"), RUNG.c.rung == bindparam("at_rung"))
+        rung = select(RUNG.c.rung).where(*here).with_for_update().cte("rung_locked")
+        statement = statement.where(select(func.count()).select_from(rung).scalar_subquery() == 1)
+    return Prepared(lambda _: statement)
 
 
 def average_anew(session: Session, job_id: str) -> float:

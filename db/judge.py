@@ -39,7 +39,7 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RungFacts:
-    """What is known when a recipe is through with a rung. `finished` is in the order of the digests."""
+    """What is known when a recipe is through with a rung. `finished` is in no order."""
 
     rung: int
     last_rung: bool

@@ -7,7 +7,6 @@ twice, and a finisher sees all who finished before.
 from collections.abc import Mapping
 from datetime import datetime
 from math import fsum, sqrt
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Executable, and_, bindparam, insert, literal_column, or_, select, update
@@ -19,19 +18,19 @@ from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared, inserting
 from db.store import Stored, run
-from db.tables import DECISION, JOB, RECIPE, SAMPLE, STANDING, state_is
+from db.tables import DECISION, JOB, RECIPE, SAMPLE, STANDING, is_claimed, state_is
 
 HERE = (STANDING.c.race_id == bindparam("race_id"), STANDING.c.rung == bindparam("rung"))
 
 
-def complete(session: Session, row: Stored, judge: Judge, now: datetime) -> None:
+def complete(session: Session, row: Stored, judge: Judge, now: datetime, *, is_locked: bool = False) -> None:
     """A job of this recipe is done. When it was the last of the race's seeds, write the standing and judge the rung.
 
     The seeds' numbers must be of one provenance; only measured ones rank. A measured standing takes the place of a
-    claimed one; a lost recipe stays lost.
+    claimed one; a lost recipe stays lost. `is_locked`: a statement before has locked the rung already.
     """
     race = races.by_id(session, row.race_id)
-    rung = lock_rung(session, row.race_id, row.rung)
+    rung = None if is_locked else lock_rung(session, row.race_id, row.rung)
     done = {job.seed: job for job in siblings(session, row) if job.state == "done"}
     provenances = {job.provenance for job in done.values()}
     if set(done) != set(race.seeds):
@@ -39,6 +38,7 @@ def complete(session: Session, row: Stored, judge: Judge, now: datetime) -> None
     if len(provenances) == 1:
         bpbs = [done[seed].final_bpb for seed in race.seeds]
         put_standing(session, row, min(provenances), bpbs, now)
+    rung = rung or lock_rung(session, row.race_id, row.rung)
     if provenances == {"measured"} or row.recipe_digest in unranked(session, race, rung):
         promote(session, race, rung, judge, now)
 
@@ -154,7 +154,7 @@ def facts(session: Session, race: RaceView, rung: Stored) -> RungFacts:
     others = [
         Finished(recipe_digest=digest, mean=None, n=0, promoted=False) for digest in unranked(session, race, rung)
     ]
-    finished = tuple(sorted((*ranked, *others), key=itemgetter(0)))
+    finished = (*ranked, *others)
     return RungFacts(
         rung=rung.rung,
         last_rung=rung.rung + 1 == len(race.rungs),
@@ -188,7 +188,7 @@ def unranked_recipes() -> Executable:
     return (
         select(c.recipe_digest)
         .where(c.race_id == bindparam("race_id"), c.rung == bindparam("rung"), state_is(JOB, "done"))
-        .where(c.provenance == "claimed", ~select(other.c.id).where(*same, is_open).exists())
+        .where(is_claimed(JOB), ~select(other.c.id).where(*same, is_open).exists())
     )
 
 

@@ -10,19 +10,20 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Integer, and_, bindparam, literal_column, or_, select
+from sqlalchemy import Integer, bindparam, or_, select
 
 from db import leaderboard, races, rungs
-from db.advance import ALPHA, advance
+from db.advance import ALPHA, advance, locks_rung
 from db.checks import Batch, InvalidStep, SampleIn, Sorted, check_batch, sort_out
 from db.curves import SampleView, curve, peers
 from db.jobs import JobView, change, job, locked, lost
 from db.judge import Judge, RunFacts, Verdict
+from db.known import look_up
 from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, run
-from db.tables import ARTIFACT, DECISION, JOB, SAMPLE, state_is
+from db.tables import DECISION, JOB, SAMPLE, state_is
 from errors import ArtifactMissing
 
 __all__ = [
@@ -73,12 +74,11 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
     The holder may repeat a batch, also after the run has ended: that changes nothing but the lease. Raises LeaseLost,
     WrongDigest, WrongEnvironment, InvalidBpb, InvalidStep, SampleConflict, ArtifactMissing.
     """
-    row = locked(session, batch.job_id)
+    row, stored, is_held = look_up(session, batch)
     if row.fence != batch.fence or row.state not in ("running", "done", "pruned"):
         raise lost(session, batch.job_id, batch.fence)
     race = races.by_id(session, row.race_id)
     check_batch(batch, row, race.sanity)
-    stored, is_held = known(session, row, batch)
     found = sort_out(batch, row.last_step, row.total_steps, stored)
     if found.new and row.state != "running":
         raise lost(session, batch.job_id, batch.fence)
@@ -100,25 +100,6 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
         lease_expires_at=lease if state == "running" else now,
         state=state,
     )
-
-
-def known(session: Session, row: Stored, batch: Batch) -> tuple[dict[int, Stored], bool]:
-    """step -> stored row, at the job's last step and the steps of the batch; and whether its checkpoint is held."""
-    steps = sorted({row.last_step, *(sample.step for sample in batch.samples)})
-    names = {f"step_{i}": step for i, step in enumerate(steps)}
-    rows = asking(len(steps)).rows(session, of=row.id, digest=batch.checkpoint, **names)
-    return {row.step: row for row in rows if row.step is not None}, bool(rows[0].is_held)
-
-
-@lru_cache(maxsize=64)
-def asking(steps: int) -> Prepared:
-    """The statement that `known` asks: at least one row, so that it always says whether the checkpoint is held."""
-    at = SAMPLE.c.step.in_([bindparam(f"step_{i}", type_=SAMPLE.c.step.type) for i in range(steps)])
-    artifact = (ARTIFACT.c.digest == bindparam("digest"), ARTIFACT.c.removed_at.is_(None))
-    is_held = select(literal_column("1")).select_from(ARTIFACT).where(*artifact).exists().label("is_held")
-    one = select(literal_column("1").label("one")).subquery("one")
-    there = one.outerjoin(SAMPLE, and_(SAMPLE.c.job_id == bindparam("of"), at))
-    return Prepared(lambda _: select(is_held, *SAMPLE.c).select_from(there))
 
 
 def check_checkpoint(session: Session, batch: Batch, found: Sorted, is_held: bool) -> None:
@@ -145,7 +126,7 @@ def decide(
 ) -> tuple[Decided, str]:
     """What becomes of a run that has got this batch, and its state afterwards."""
     if found.new and found.new[-1].step == row.total_steps:
-        rungs.complete(session, row, judge, now)
+        rungs.complete(session, row, judge, now, is_locked=locks_rung(session, found, row))
         return done(row.rung, found.new[-1].bpb), "done"
     if not found.changes or batch.provenance != "measured":
         reason = "claimed" if found.changes else "confirmed"

@@ -109,6 +109,8 @@ def connect(url: str, connections: int = CONNECTIONS) -> Engine:
     if not url.startswith("sqlite"):
         engine = create_engine(postgresql.database_url(url), **pool_of(connections), **postgresql.engine_options(url))
         postgresql.ping_after_a_pause(engine)
+        if not postgresql.is_pooled(url):
+            postgresql.plan_once(engine)
         return engine
     engine = create_engine(url, **pool_of(connections), connect_args={"timeout": BUSY_MS / 1000})
     event.listen(engine, "connect", set_pragmas)

@@ -377,6 +377,11 @@ def state_is(of: FromClause, *states: str) -> ColumnElement[bool]:
     return or_(*(of.c.state == literal_column(repr(state)) for state in states))
 
 
+def is_claimed(of: FromClause) -> ColumnElement[bool]:
+    """The number is somebody's claim, written out like a state."""
+    return or_(of.c.provenance == literal_column("'claimed'"))
+
+
 def partial_index(
     name: str, of: Table, *columns: ColumnElement[Any], states: tuple[str, ...], unique: bool = False
 ) -> Index:
@@ -394,6 +399,14 @@ partial_index("ix_job_running_next", JOB, *NEXT, states=("running",))
 partial_index("ix_job_running_race", JOB, JOB.c.race_id, *NEXT, states=("running",))
 partial_index("ix_job_running", JOB, JOB.c.lease_expires_at, states=("running",))
 partial_index("ix_job_done", JOB, JOB.c.race_id, JOB.c.rung, JOB.c.finished_at, states=("done",))
+Index(
+    "ix_job_claimed",
+    JOB.c.race_id,
+    JOB.c.rung,
+    JOB.c.recipe_digest,
+    sqlite_where=state_is(JOB, "done") & is_claimed(JOB),
+    postgresql_where=state_is(JOB, "done") & is_claimed(JOB),
+)
 partial_index("ix_job_ended", JOB, JOB.c.race_id, JOB.c.state, states=("pruned", "errored", "cancelled"))
 partial_index("ix_chunk_request_open", REQUEST, REQUEST.c.created_at, REQUEST.c.id, states=("queued", "leased"))
 partial_index(

@@ -1,3 +1,5 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import inf, sqrt
 from types import SimpleNamespace
@@ -5,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from db import queue, samples
+from db import artifacts, queue, samples
 from db.checks import InvalidBpb, InvalidStep, SampleConflict, WrongDigest, WrongEnvironment
 from db.jobs import LeaseLost
 from db.samples import ALPHA
@@ -261,3 +263,30 @@ def test_a_claim_with_the_checkpoint_of_a_measured_sample_at_another_step_is_ref
     world.write(ticket, (2, 3.0))
     with unchanged(InvalidStep, "of step 2, the sample of step 14"):
         world.write(ticket, (14, 3.0), provenance="claimed")
+
+
+def test_a_writer_that_waited_for_another_sees_what_the_other_stored(world, ticket):
+    """The second of two equal writes waits for the first one's lock, and finds its sample although it began before."""
+    world.do(artifacts.record, "chk", "checkpoint", 1, world.now)
+    batch = world.batch(ticket, (50, 3.0))
+    with ThreadPoolExecutor(1) as pool:
+        with world.store.transaction() as session:
+            first = samples.write(session, batch, world.judge, world.now)
+            second = pool.submit(world.do, samples.write, batch, world.judge, world.now)
+            until_somebody_waits(world)
+        found = second.result()
+    assert (first.stored, found.stored, found.duplicates, found.ema) == (1, 0, 1, 3.0)
+
+
+def until_somebody_waits(world):
+    """Look until another transaction waits for a lock; SQLite does not tell, there the other cannot even begin."""
+    if world.store.engine.dialect.name == "sqlite":
+        return
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with world.store.reading() as session:
+            if run(session, text(waiting)).scalar_one():
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waited")

@@ -5,6 +5,7 @@ runs), so nothing is compared half-way. A recipe is promoted for what it reached
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 from statistics import median
 
 from training.pruners import Finished, Promotion, Pruner, RunFacts, RungFacts, Verdict, value_at
@@ -47,7 +48,6 @@ def promotions(facts: RungFacts) -> list[Promotion]:
     """
     if facts.last_rung or len(facts.finished) < facts.quorum:
         return []
-    ranked = rank(facts.finished)
     places = max(1, len(facts.finished) // facts.eta)
     counts = {"finished": float(len(facts.finished)), "places": float(places)}
     return [
@@ -56,15 +56,22 @@ def promotions(facts: RungFacts) -> list[Promotion]:
             reason=f"best_1_in_{facts.eta}",
             numbers={"rank": float(place), "mean": mean, **counts},
         )
-        for place, (mean, recipe) in enumerate(ranked[:places], start=1)
-        if not recipe.promoted
+        for place, mean, recipe in movers(facts.finished, places)
     ]
 
 
-def rank(finished: Sequence[Finished]) -> list[tuple[float, Finished]]:
-    """Recipes with a mean, best first; equal means in the order of their digests."""
-    measured = [(recipe.mean, recipe) for recipe in finished if recipe.mean is not None]
-    return sorted(measured, key=lambda pair: (pair[0], pair[1].recipe_digest))
+def movers(finished: Sequence[Finished], places: int) -> list[tuple[int, float, Finished]]:
+    """(place from 1, mean, recipe) of those within the places that have not moved, best first; ties go by digest.
+
+    Thousands may be through with a rung: only their numbers are sorted, and recipes where somebody has yet to move.
+    """
+    means = sorted(recipe.mean for recipe in finished if recipe.mean is not None)
+    cut = means[:places][-1] if means else 0.0
+    near = [(one.mean, one.recipe_digest, one) for one in finished if one.mean is not None and one.mean <= cut]
+    if all(one.promoted for _, _, one in near):
+        return []
+    ranked = sorted(near, key=itemgetter(0, 1))[:places]
+    return [(place, mean, one) for place, (mean, _, one) in enumerate(ranked, start=1) if not one.promoted]
 
 
 short_schedules = Pruner(about=about, survives=survives, promotions=promotions)
