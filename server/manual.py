@@ -1,6 +1,6 @@
 """The manual of `igla race`, with every recipe field and plug-in, made from the folders without importing them."""
 
-from training.recipe import CHOICES, NONE, core_fields
+from training.recipe import CHOICES, NONE, OPTIONAL, core_fields
 
 HEAD = (
     "Run a whole race on this machine: plan, train, measure, promote, rank.",
@@ -23,7 +23,7 @@ def race_manual() -> str:
     blocks = [*HEAD, "\n".join(["[bold]Recipe fields[/bold]", *fields])]
     for kind, folder in CHOICES.items():
         names = [plug_in(name, dict(about)) for name, about in folder.abouts.items()]
-        extra = [f"{NONE}: no memory"] if kind == "rule" else []
+        extra = [f"{NONE}: {OPTIONAL[kind]}"] if kind in OPTIONAL else []
         head = f"[bold]{kind}[/bold]: {core[kind]['help']} (default {core[kind]['default']})"
         blocks.append("\n".join([head, *names, *extra]))
     return "\n\n".join(blocks)

@@ -67,7 +67,7 @@ def label(recipe: Recipe, default: Recipe, limit: int = 80) -> str:
     Plug-ins are named by themselves, options at their plug-in's default are left out. The digest, not the label, names
     the recipe.
     """
-    usual = recipe_from({kind: getattr(recipe, kind) for kind in ("composition", "optimizer", "rule")}).as_json()
+    usual = recipe_from({kind: getattr(recipe, kind) for kind in CHOICES}).as_json()
     base = default.as_json()
     given = recipe.as_json().items()
     changed = [(key, value) for key, value in given if value != (usual if "." in key else base).get(key)]

@@ -28,17 +28,20 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
 """Fields whose value names a plug-in, with the folder that holds them."""
 
 NONE = "none"
-"""The value of `rule` in a recipe without a memory."""
+"""The value of a field in a recipe without a plug-in of that kind."""
+
+OPTIONAL: Mapping[str, str] = MappingProxyType({"rule": "no memory"})
+"""Fields that may be `none`, and what that means."""
 
 
-def number(default: float, low: float, high: float, help_: str) -> Any:
-    """A field with its default, closed range and meaning."""
-    return field(default=default, metadata={"min": low, "max": high, "help": help_})
+def number(default: float, low: float, high: float, help_: str, *, later: bool = False) -> Any:
+    """A field with its default, closed range and meaning. later: see `Recipe.canonical`."""
+    return field(default=default, metadata={"min": low, "max": high, "help": help_, "later": later})
 
 
-def choice(default: str, help_: str) -> Any:
-    """A field that names a plug-in."""
-    return field(default=default, metadata={"help": help_})
+def choice(default: str, help_: str, *, later: bool = False) -> Any:
+    """A field that names a plug-in. later: see `Recipe.canonical`."""
+    return field(default=default, metadata={"help": help_, "later": later})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +77,14 @@ class Recipe:
 
     @property
     def canonical(self) -> str:
-        """The one text of this recipe: complete, sorted, no spaces; the digest is its SHA-256."""
-        return json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        """The one text of this recipe: sorted, no spaces; the digest is its SHA-256.
+
+        It is complete but for fields and options that came `later` and have their default, which does what was done
+        before there was such a field: a recipe keeps its digest when the language of recipes grows.
+        """
+        specs = {**core_fields(), **plugin_fields()}
+        told = {k: v for k, v in self.as_json().items() if not specs[k].get("later") or v != specs[k]["default"]}
+        return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
     @property
     def digest(self) -> str:
@@ -135,7 +144,7 @@ def plugin_fields() -> dict[str, dict[str, Any]]:
 def chosen(recipe: Recipe) -> dict[str, About]:
     """name -> header of the plug-ins that the recipe names."""
     names = {kind: str(getattr(recipe, kind)) for kind in CHOICES}
-    return {name: CHOICES[kind].about(name) for kind, name in names.items() if (kind, name) != ("rule", NONE)}
+    return {name: CHOICES[kind].about(name) for kind, name in names.items() if not (kind in OPTIONAL and name == NONE)}
 
 
 def check(name: str, spec: Mapping[str, Any], value: Any) -> Scalar:
@@ -146,7 +155,7 @@ def check(name: str, spec: Mapping[str, Any], value: Any) -> Scalar:
     if type(value) is not type(default):
         raise InvalidValue(f"{name} must be of type {type(default).__name__}, got {shown(value)}.")
     if isinstance(value, str):
-        if name in CHOICES and not (name == "rule" and value == NONE):
+        if name in CHOICES and not (name in OPTIONAL and value == NONE):
             CHOICES[name].about(value)
         elif "choices" in spec and value not in spec["choices"]:
             raise unknown(f"value of {name}:", value, spec["choices"])
@@ -194,7 +203,7 @@ def schema(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """JSON Schema of one field."""
     default = spec["default"]
     if isinstance(default, str):
-        values = [*CHOICES[name], *([NONE] if name == "rule" else [])] if name in CHOICES else list(spec["choices"])
+        values = [*CHOICES[name], *([NONE] if name in OPTIONAL else [])] if name in CHOICES else list(spec["choices"])
         shape: dict[str, Any] = {"type": "string", "enum": values}
     elif isinstance(default, bool):
         shape = {"type": "boolean"}
