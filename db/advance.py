@@ -9,11 +9,11 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from db.checks import Batch, Sorted
 from db.curves import curve, supersede
-from db.jobs import change, change_job, lost
+from db.jobs import change, change_job, lost, recipe_here, recipe_lock
 from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, run
-from db.tables import RUNG, SAMPLE
+from db.tables import SAMPLE
 
 ALPHA = 0.11803398874989485
 """Weight of the newest value in the moving average: phi**-3 / 2, with phi the golden ratio."""
@@ -47,7 +47,7 @@ def write_samples(
         supersede(session, row.id, replaced, "a measured value took its place", now)
     rows = new_rows(row, batch, found, stored, now)
     at_once = bool(values) and in_one(session, found)
-    put(session, row, rows, values, at_once=at_once, ends=locks_rung(session, found, row))
+    put(session, row, rows, values, at_once=at_once, ends=locks_recipe(session, found, row))
     if found.better:
         return average_anew(session, row.id)
     return float(rows[-1]["ema"] if rows else stored[row.last_step].ema)
@@ -99,8 +99,8 @@ def in_one(session: Session, found: Sorted) -> bool:
     return session.dialect == "postgresql" and len(found.changes) == 1
 
 
-def locks_rung(session: Session, found: Sorted, row: Stored) -> bool:
-    """Whether that statement also locks the rung, because the job ends with it and its siblings are looked at next."""
+def locks_recipe(session: Session, found: Sorted, row: Stored) -> bool:
+    """Whether that statement also locks the recipe at its rung: the job ends, and its siblings are looked at next."""
     return in_one(session, found) and bool(found.new) and found.new[-1].step == row.total_steps
 
 
@@ -110,9 +110,9 @@ def put(
     """Write samples and job, `at_once` in one statement."""
     if at_once:
         given = {**{f"new_{name}": one for name, one in values.items()}, **rows[0]}
-        rung = {"in_race": row.race_id, "at_rung": row.rung} if ends else {}
+        recipe = {"recipe_here": recipe_here(row)} if ends else {}
         statement = both(tuple(sorted(values)), ends)
-        if statement.count(session, of=row.id, held=row.fence, was=row.state, **given, **rung) != 1:
+        if statement.count(session, of=row.id, held=row.fence, was=row.state, **given, **recipe) != 1:
             raise lost(session, row.id, row.fence)
         return
     for one in rows:
@@ -126,13 +126,12 @@ INSERTED = Prepared(lambda _: insert(SAMPLE).inline())
 
 @lru_cache(maxsize=64)
 def both(names: tuple[str, ...], ends: bool) -> Prepared:
-    """The statement that writes a sample and changes these columns of its job; if the job ends, it locks the rung."""
+    """The statement that writes a sample and changes these columns of its job; if that `ends`, it locks the recipe."""
     sample = insert(SAMPLE).values({column.name: bindparam(column.name) for column in SAMPLE.c}).inline()
     statement = change_job(names).add_cte(sample.cte("sample_added"))
     if ends:
-        here = (RUNG.c.race_id == bindparam("in_race"), RUNG.c.rung == bindparam("at_rung"))
-        rung = select(RUNG.c.rung).where(*here).with_for_update().cte("rung_locked")
-        statement = statement.where(select(func.count()).select_from(rung).scalar_subquery() == 1)
+        held = select(recipe_lock()).cte("recipe_locked")
+        statement = statement.where(select(func.count()).select_from(held).scalar_subquery() == 1)
     return Prepared(lambda _: statement)
 
 

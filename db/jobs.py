@@ -12,6 +12,7 @@ from sqlalchemy import (
     Executable,
     Select,
     Sequence,
+    String,
     Update,
     bindparam,
     func,
@@ -183,6 +184,30 @@ def lock_rung(session: Session, race_id: str, rung: int) -> Stored:
     """The row of a rung, locked for this transaction: one at a time is judged or gets jobs."""
     row: Stored = RUNG_LOCKED.one_or_none(session, race_id=race_id, rung=rung)
     return row
+
+
+def lock_recipe(session: Session, row: Stored) -> None:
+    """Lock a job's recipe at its rung for this transaction: of its jobs one ends at a time, so that the last one knows.
+
+    SQLite has one writer at a time.
+    """
+    if session.dialect == "postgresql":
+        RECIPE_LOCKED.rows(session, recipe_here=recipe_here(row))
+
+
+def recipe_here(row: Stored) -> str:
+    """What the lock of a job's recipe at its rung is named."""
+    return f"{row.race_id}/{row.rung}/{row.recipe_digest}"
+
+
+def recipe_lock() -> ColumnElement[Any]:
+    """The function that takes the lock of that name; two names of one number only wait for each other."""
+    return func.pg_advisory_xact_lock(
+        func.hashtextextended(bindparam("recipe_here", type_=String), literal_column("0"))
+    )
+
+
+RECIPE_LOCKED = Prepared(lambda _: select(recipe_lock()))
 
 
 def enqueue(

@@ -69,11 +69,11 @@ def engine_options(text: str) -> dict[str, Any]:
     return {"pool_recycle": RECYCLE_SECONDS, "connect_args": connect}
 
 
-PLANS = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off")
+PLANS = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off", "enable_sort = off")
 """A prepared statement is planned once for all values, which differ in nothing that a plan could use: left alone the
 server plans the statements that read most anew each time, and that takes longer than to answer them. A plan made while
-a table is nearly empty must not read the whole of it later, when it is full: there is an index for whatever is asked
-often."""
+a table is nearly empty must not read or sort the whole of it later, when it is full: there is an index for whatever is
+asked often."""
 
 
 def plan_once(engine: Engine) -> None:

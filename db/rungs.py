@@ -1,7 +1,8 @@
 """Rungs: what happens when a recipe is through with one. It gets a standing, and the race's pruner says who moves up.
 
 All of it happens in the transaction that ends the recipe's last job there, with the rung's row locked: nobody is judged
-twice, and a finisher sees all who finished before.
+twice, and a finisher sees all who finished before. The lock comes before the standing is written: its foreign key holds
+the row a little, and two who hold it a little cannot both have it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import Executable, and_, bindparam, insert, literal_column, or_, select, update
 
 from db import races
-from db.jobs import RecipeText, enqueue, lock_rung, siblings
+from db.jobs import RecipeText, enqueue, lock_recipe, lock_rung, siblings
 from db.judge import Finished, Judge, Promotion, RungFacts
 from db.races import RaceView
 from db.session import Session
@@ -27,18 +28,19 @@ def complete(session: Session, row: Stored, judge: Judge, now: datetime, *, is_l
     """A job of this recipe is done. When it was the last of the race's seeds, write the standing and judge the rung.
 
     The seeds' numbers must be of one provenance; only measured ones rank. A measured standing takes the place of a
-    claimed one; a lost recipe stays lost. `is_locked`: a statement before has locked the rung already.
+    claimed one; a lost recipe stays lost. `is_locked`: a statement before has locked the recipe here.
     """
     race = races.by_id(session, row.race_id)
-    rung = None if is_locked else lock_rung(session, row.race_id, row.rung)
+    if not is_locked:
+        lock_recipe(session, row)
     done = {job.seed: job for job in siblings(session, row) if job.state == "done"}
     provenances = {job.provenance for job in done.values()}
     if set(done) != set(race.seeds):
         return
+    rung = lock_rung(session, row.race_id, row.rung)
     if len(provenances) == 1:
         bpbs = [done[seed].final_bpb for seed in race.seeds]
         put_standing(session, row, min(provenances), bpbs, now)
-    rung = rung or lock_rung(session, row.race_id, row.rung)
     if provenances == {"measured"} or row.recipe_digest in unranked(session, race, rung):
         promote(session, race, rung, judge, now)
 

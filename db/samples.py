@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Integer, bindparam, or_, select
 
 from db import leaderboard, races, rungs
-from db.advance import ALPHA, advance, locks_rung
+from db.advance import ALPHA, advance, locks_recipe
 from db.checks import Batch, InvalidStep, SampleIn, Sorted, check_batch, sort_out
 from db.curves import SampleView, curve, peers
 from db.jobs import JobView, change, job, locked, lost
@@ -126,7 +126,7 @@ def decide(
 ) -> tuple[Decided, str]:
     """What becomes of a run that has got this batch, and its state afterwards."""
     if found.new and found.new[-1].step == row.total_steps:
-        rungs.complete(session, row, judge, now, is_locked=locks_rung(session, found, row))
+        rungs.complete(session, row, judge, now, is_locked=locks_recipe(session, found, row))
         return done(row.rung, found.new[-1].bpb), "done"
     if not found.changes or batch.provenance != "measured":
         reason = "claimed" if found.changes else "confirmed"

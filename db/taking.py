@@ -49,10 +49,8 @@ def taking(n: int, in_race: bool) -> Executable:
     """
     c = JOB.c
     waiting = first(n, "waiting", state_is(JOB, "queued"), *here(JOB, in_race))
-    any_job = JOB.alias("any_job")
-    any_ended = select(literal_column("1")).select_from(any_job).where(*ended(any_job, in_race)).exists()
     over = func.coalesce(c.lease_expires_at, NOW) < NOW  # in the order of claims, not in that of the leases
-    abandoned = first(n, "abandoned", state_is(JOB, "running"), over, *here(JOB, in_race), any_ended)
+    abandoned = first(n, "abandoned", state_is(JOB, "running"), over, *here(JOB, in_race), *any_ended(in_race))
     both = union_all(select(waiting), select(abandoned)).cte("free")
     chosen = select(both.c.id).order_by(both.c.priority.desc(), both.c.position).limit(literal_column(str(n)))
     claimed = update(JOB).where(c.id == chosen.scalar_subquery() if n == 1 else c.id.in_(chosen)).values(
@@ -78,9 +76,16 @@ def here(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
     return (jobs.c.race_id == bindparam("of_race"),) if in_race else ()
 
 
-def ended(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:
-    """Claimed, and the lease lies in the past."""
-    return (state_is(jobs, "running"), jobs.c.lease_expires_at < NOW, *here(jobs, in_race))
+def any_ended(in_race: bool) -> list[ColumnElement[bool]]:
+    """A lease lies in the past: the first to end of all; then, in a race, one of its own.
+
+    The first is asked for in the order of the leases, which leaves no other index to walk along.
+    """
+    job = JOB.alias("any_job")
+    running = select(job.c.lease_expires_at).where(state_is(job, "running"))
+    first_to_end = running.order_by(job.c.lease_expires_at).limit(literal_column("1")).scalar_subquery()
+    own = running.where(job.c.lease_expires_at < NOW, *here(job, in_race)).exists()
+    return [first_to_end < NOW, *([own] if in_race else [])]
 
 
 def lost_meanwhile() -> ColumnElement[bool]:
