@@ -11,7 +11,8 @@ class Limits:
 
     round_seconds: the longest silence in a round of prediction. artifact_bytes: code and artifact together, as stored.
     disk_bytes: what a phase may write in all; file_bytes: in one file. output_bytes: what it may print in a phase.
-    lanes: documents that are predicted side by side, at most.
+    cpu_seconds: of all processes of a phase together. threads: what numerical libraries are told to use, at most.
+    lanes: documents that are predicted side by side, at most. replay_rounds: rounds that are predicted twice.
     """
 
     train_seconds: float = 600.0
@@ -25,4 +26,7 @@ class Limits:
     output_bytes: int = MIB
     artifact_bytes: int = 16_000_000
     artifact_files: int = 256
+    cpu_seconds: float = 36_000.0
+    threads: int = 8
     lanes: int = 256
+    replay_rounds: int = 32
