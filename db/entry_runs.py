@@ -141,7 +141,7 @@ def lease(session: Session, runner: str, now: datetime, lease_seconds: float) ->
     Runs that too many runners died over fail on the way. None: nothing to do.
     """
     c = ENTRY_RUN.c
-    free = select(ENTRY_RUN).where(is_open(), is_free(runner, now)).order_by(c.created_at, c.id)
+    free = select(ENTRY_RUN).where(is_open(), is_free(runner, now)).order_by(c.created_at, c.seed, c.id)
     while (row := run(session, free.limit(1).with_for_update(skip_locked=True)).one_or_none()) is not None:
         if row.deliveries >= MOST_DELIVERIES:
             close(session, row, died_over(row.deliveries), now)

@@ -483,7 +483,14 @@ partial_index(
 )
 partial_index("ix_score_request_open", SCORE, SCORE.c.created_at, SCORE.c.id, states=("queued", "leased"))
 partial_index("ix_score_request_checkpoint", SCORE, SCORE.c.checkpoint, states=("queued", "leased"))
-partial_index("ix_entry_run_open", ENTRY_RUN, ENTRY_RUN.c.created_at, ENTRY_RUN.c.id, states=("queued", "leased"))
+partial_index(
+    "ix_entry_run_open",
+    ENTRY_RUN,
+    ENTRY_RUN.c.created_at,
+    ENTRY_RUN.c.seed,
+    ENTRY_RUN.c.id,
+    states=("queued", "leased"),
+)
 partial_index(
     "uq_entry_run_open",
     ENTRY_RUN,

@@ -5,17 +5,21 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from db import artifacts
 from db.store import Store, open_store
 from server.settings import Settings
+from server.tracks import corpus_of
 from server.uploads import Uploads
 from tools import Context
 from training import corpus
+from training.arena.sandbox import why_not
+from training.arena.tracks import Track, tracks
 from training.artifact_places import open_artifacts
 from training.artifacts import Artifacts
 from training.corpora import resolve
-from training.corpus import BuiltCorpus
+from training.corpus import BuiltCorpus, Heldout, Manifest
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,19 +33,29 @@ class Runtime:
     artifacts: Artifacts
     uploads: Uploads
     glossary: dict[str, str]
-    corpora: dict[str, tuple[str, corpus.Manifest]] = field(default_factory=dict)
+    corpora: dict[tuple[Any, ...], tuple[str, Manifest]] = field(default_factory=dict)
     building: threading.Lock = field(default_factory=threading.Lock)
 
-    def corpus(self, name: str) -> tuple[str, corpus.Manifest]:
+    def corpus(
+        self, name: str, heldout: Heldout = "public", validation_bytes: int = 64 * 1024, test_bytes: int = 256 * 1024
+    ) -> tuple[str, Manifest]:
         """Digest and manifest of a corpus by name or path, built once a process. Building it again changes nothing."""
+        key = (name, heldout, validation_bytes, test_bytes)
         with self.building:
-            if name not in self.corpora:
+            if key not in self.corpora:
                 source = resolve(name)
-                built = corpus.build(source.name, source.documents(), source=source.note)
+                built = corpus.build(
+                    source.name,
+                    source.documents(),
+                    source=source.note,
+                    validation_bytes=validation_bytes,
+                    test_bytes=test_bytes,
+                    heldout=heldout,
+                )
                 digest = corpus.save(built, self.artifacts)
                 self.pin(digest, built)
-                self.corpora[name] = (digest, built.manifest)
-            return self.corpora[name]
+                self.corpora[key] = (digest, built.manifest)
+            return self.corpora[key]
 
     def pin(self, digest: str, built: BuiltCorpus) -> None:
         """Keep a corpus though no race has it yet, and note which of its files are private."""
@@ -52,12 +66,27 @@ class Runtime:
                 kind = "heldout" if name in private else "corpus"
                 artifacts.record(session, split.sha256, kind, split.byte_count, utc_now())
 
+    def tracks(self) -> dict[str, Track]:
+        """Every track by name: those that come with igla, and those of the operator in the data folder."""
+        return tracks(self.settings.data.resolve() / "tracks")
+
+    def track_corpus(self, track: Track) -> tuple[str, Manifest]:
+        """Digest and manifest of a track's corpus."""
+        return corpus_of(track, self.settings.data.resolve() / "corpora", self.artifacts, self.corpus)
+
+    def no_arena(self) -> str | None:
+        """Why this system cannot run entries, or None. Asked for the first time, it takes a moment."""
+        return why_not(self.settings.arena_interpreter)
+
     def context(self, principal: str = "local", scopes: frozenset[str] = frozenset({"admin"})) -> Context:
         """The context of one call."""
         return Context(
             store=self.store,
             artifacts=self.artifacts,
             corpus=self.corpus,
+            tracks=self.tracks,
+            track_corpus=self.track_corpus,
+            no_arena=self.no_arena,
             clock=utc_now,
             principal=principal,
             scopes=scopes,

@@ -92,7 +92,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_entry_run")),
     )
     is_open = only("state = 'queued' OR state = 'leased'")
-    op.create_index("ix_entry_run_open", "entry_run", ["created_at", "id"], **is_open)
+    op.create_index("ix_entry_run_open", "entry_run", ["created_at", "seed", "id"], **is_open)
     op.create_index("uq_entry_run_open", "entry_run", ["entry_id", "contest", "seed"], unique=True, **is_open)
     op.create_index("ix_entry_run_entry", "entry_run", ["entry_id", "created_at"])
     op.create_index("ix_entry_run_contest", "entry_run", ["contest"], **only("state = 'done' OR state = 'failed'"))
