@@ -10,7 +10,7 @@ DEEPEST = 16
 
 
 def export(source: Path, target: int, *, files: int, file_bytes: int) -> str | None:
-    """Copy the tree `source` into the open folder `target`; the code of what is wrong with it, before anything is copied."""
+    """Copy the tree `source` into the open folder `target`, or say by its code what is wrong and copy nothing."""
     found = []
     for path in tree(source):
         found.append(path)

@@ -7,7 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-ASK = "import json, os, sys; print(json.dumps([sys.prefix, sys.base_prefix, sys.executable, list(sys.version_info[:2])]))"
+ASK = (
+    "import json, os, sys; print(json.dumps([sys.prefix, sys.base_prefix, sys.executable, list(sys.version_info[:2])]))"
+)
 ASK_SECONDS = 30.0
 OLDEST = (3, 11)
 
@@ -26,9 +28,7 @@ def interpreter(python: str, hidden: Path) -> Interpreter:
     """Ask the interpreter. hidden: a folder that no entry may see, which none of its folders may hold."""
     if not os.access(python, os.X_OK):
         return Interpreter(program=python, problem=f"{python} cannot be run by this user")
-    asked = subprocess.run(
-        [python, "-I", "-c", ASK], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
-    )
+    asked = subprocess.run([python, "-I", "-c", ASK], capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
     if asked.returncode:
         return Interpreter(program=python, problem=f"{python} does not start")
     prefix, base, program, version = json.loads(asked.stdout)

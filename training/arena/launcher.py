@@ -1,4 +1,4 @@
-"""What stands between the host and an entry; a process of its own: `python -m training.arena.launcher PLAN REPORT LIFE`.
+"""What stands between the host and an entry: `python -m training.arena.launcher PLAN REPORT LIFE`.
 
 host -> launcher (unshares the namespaces, waits) -> init of the new pid namespace (builds the root, watches limits,
 exports the artifact) -> entry. The three file descriptors: the plan as JSON comes in, the report as JSON goes out, and
@@ -71,6 +71,7 @@ def run_as_init(plan: Mapping[str, Any], report_fd: int, who: tuple[int, int]) -
     try:
         kernel.die_with_parent()
         os.umask(0o022)
+        Path("/proc/self/oom_score_adj").write_text("1000")
         target = os.open(plan["export"], os.O_RDONLY | os.O_DIRECTORY) if plan["export"] else None
         build(Path(plan["root"]), shown=plan["shown"], files=plan["files"], disk_bytes=plan["disk_bytes"], who=who)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})

@@ -85,4 +85,3 @@ def writable(new: Path, disk_bytes: int) -> None:
 def restrict_root() -> None:
     """Nobody writes to the root itself. Only its own mount is touched: those below it are done."""
     mount("none", Path("/"), "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
-

@@ -27,7 +27,7 @@ HIGHEST_UID = 2**31 - 2
 
 
 class ArenaUnavailable(Refusal):
-    """Run the arena on Linux where namespaces may be made, as root or as a user who may; `igla doctor` says what lacks."""
+    """Run the arena on Linux, as root or as a user who may make namespaces; `igla doctor` says what lacks."""
 
     code = "arena_unavailable"
     status = 503
@@ -67,7 +67,9 @@ class Sandboxed:
     def __init__(self, process: "subprocess.Popen[bytes]", report: int, life: int) -> None:
         assert process.stdin and process.stdout and process.stderr
         self.process, self.report, self.life = process, report, life
-        self.stdin, self.stdout, self.stderr = (pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr))
+        self.stdin, self.stdout, self.stderr = (
+            pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr)
+        )
 
     def end(self, seconds: float) -> Ending:
         """Wait for the program to end by itself; `time_limit` and dead when it does not."""

@@ -20,7 +20,8 @@ ATTACKS = {
 """ptrace, process_vm_readv and _writev, mount, umount2, pivot_root, chroot, setns, unshare, bpf, kexec_load and
 _file_load, reboot, init_module, finit_module, delete_module, userfaultfd, settimeofday, clock_settime, clock_adjtime,
 adjtimex, swapon, swapoff, sethostname, setdomainname, (iopl, ioperm), acct, open_by_handle_at, pidfd_getfd,
-open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr, process_madvise, process_mrelease, nfsservctl."""
+open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr, process_madvise, process_mrelease,
+nfsservctl."""
 
 DENIED = {
     "x86_64": (250, 248, 249, 298, 425, 426, 427, 103, 179, 443, 303, 319, 447, 29, 68, 64, 240, 212, 300, 312, 135),
