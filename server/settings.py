@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         return min(1, self.engine_count) if self.scorers is None else self.scorers
 
     @property
+    def arena_count(self) -> int:
+        """Arena processes to start, where the system can run entries."""
+        return min(1, self.engine_count) if self.arenas is None else self.arenas
+
+    @property
     def arena_interpreter(self) -> str:
         """Path of the interpreter that runs entries."""
         return self.arena_python or sys.executable

@@ -16,7 +16,14 @@ from training.arena.outcome import provenance_of
 from training.arena.sandbox import ArenaUnavailable
 from training.arena.tracks import Track, contest
 
-about = {"toolset": "arena", "scope": "work", "read_only": False, "destructive": False, "idempotent": False}
+about = {
+    "toolset": "arena",
+    "scope": "work",
+    "read_only": False,
+    "destructive": False,
+    "idempotent": False,
+    "arena": True,
+}
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two looks at the runs: short ones answer soon, long ones cost little."""
