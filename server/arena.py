@@ -7,11 +7,8 @@ where the system can sandbox, or alone by `igla arena`; it ends when its parent 
 import json
 import os
 import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -25,11 +22,11 @@ from errors import Refusal
 from server.keys import signing_key
 from server.renewal import Renewal
 from server.runtime import Runtime, utc_now
+from server.trials import SPLIT, tried
 from training.arena.entry import Entry
 from training.arena.limits import Limits
 from training.arena.outcome import Outcome
 from training.arena.receipts import TrialClaims, sign
-from training.arena.trial import run_trial
 from training.corpus import Corpus, refuse_overlap
 
 log = structlog.get_logger()
@@ -39,9 +36,6 @@ LEASE = 30.0
 
 IDLE_PAUSE = 0.3
 """Seconds between two looks for work."""
-
-SPLIT = "validation"
-"""The held-out text that entries predict; the test split is for records."""
 
 
 @dataclass(kw_only=True)
@@ -83,7 +77,7 @@ class Runner:
         """Try the entry and store what was found. A runner that is told to stop gives the run back."""
         try:
             with Renewal(lambda: self.renew(held), LEASE / 4):
-                found, receipt = self.tried(held)
+                found, receipt = self.found(held)
             with self.runtime.store.transaction() as session:
                 entry_runs.finish(session, held, found, utc_now(), measured_by=self.name, receipt=receipt)
         except LeaseLost as lost:
@@ -106,7 +100,7 @@ class Runner:
         except LeaseLost as lost:
             log.warning("run_abandoned", run=held.id, message=lost.message)
 
-    def tried(self, held: RunView) -> tuple[Found, str | None]:
+    def found(self, held: RunView) -> tuple[Found, str | None]:
         """What a trial found, with its receipt. What the arena itself refuses is no verdict on the entry."""
         try:
             with self.runtime.store.reading() as session:
@@ -127,17 +121,15 @@ class Runner:
             env=entry.env,
             golden_state=entry.golden_state,
         )
-        with self.folder() as work:
-            return run_trial(
-                given,
-                seed=held.seed,
-                train_text=corpus.split("train"),
-                heldout=corpus.documents(SPLIT),
-                private=corpus.manifest.heldout == held.heldout == "private",
-                limits=Limits(**held.limits),
-                python=self.runtime.settings.arena_interpreter,
-                work=work,
-            )
+        return tried(
+            given,
+            corpus,
+            private=corpus.manifest.heldout == held.heldout == "private",
+            limits=Limits(**held.limits),
+            seed=held.seed,
+            python=self.runtime.settings.arena_interpreter,
+            home=self.home,
+        )
 
     def corpus(self, digest: str) -> Corpus:
         """The corpus of that digest, with splits that share nothing."""
@@ -151,16 +143,6 @@ class Runner:
     def home(self) -> Path:
         """Where this runner's trials lie while they run."""
         return self.runtime.settings.data.resolve() / "arena" / self.name
-
-    @contextmanager
-    def folder(self) -> Iterator[Path]:
-        """A folder for one trial, gone at the end."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=self.home))
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what a runner of this name left behind when it died."""

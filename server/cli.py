@@ -19,6 +19,7 @@ from errors import InvalidValue, Refusal
 from server.manual import race_manual
 from server.settings import Settings
 from server.tool_commands import add_tools
+from server.track_commands import track
 
 app = typer.Typer(name="igla", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
                   pretty_exceptions_show_locals=False, help="""
@@ -31,6 +32,7 @@ worker = typer.Typer(no_args_is_help=True, help="Enroll, list and revoke workers
 app.add_typer(worker, name="worker")
 token = typer.Typer(no_args_is_help=True, help="Make, list and revoke bearer tokens.")
 app.add_typer(token, name="token")
+app.add_typer(track, name="track")
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
 
