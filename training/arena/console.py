@@ -36,7 +36,7 @@ class Console:
     def text(self) -> str:
         """The end of what was printed, as text from outside: characters that a terminal acts on are shown, not sent."""
         text = self.tail.decode(errors="backslashreplace")
-        return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in text)
+        return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
 
 
 def listen(sandboxed: Sandboxed, console: Console, seconds: float) -> Ending:

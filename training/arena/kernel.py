@@ -75,6 +75,11 @@ def die_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, 9)
 
 
+def hide_from_equals() -> None:
+    """Processes of the same user cannot look into this one."""
+    prctl(PR_SET_DUMPABLE, 0)
+
+
 def drop_capabilities() -> None:
     """No program started from here can ever hold a capability."""
     for capability in range(LAST_CAPABILITY + 1):

@@ -10,6 +10,7 @@ import os
 import resource
 import select
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,7 +74,9 @@ def run_as_init(plan: Mapping[str, Any], report_fd: int, who: tuple[int, int]) -
         os.umask(0o022)
         Path("/proc/self/oom_score_adj").write_text("1000")
         target = os.open(plan["export"], os.O_RDONLY | os.O_DIRECTORY) if plan["export"] else None
+        socket.sethostname("arena")
         build(Path(plan["root"]), shown=plan["shown"], files=plan["files"], disk_bytes=plan["disk_bytes"], who=who)
+        kernel.hide_from_equals()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         entry = os.fork()
         if entry == 0:

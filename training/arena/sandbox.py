@@ -110,7 +110,7 @@ def start(box: Box) -> Sandboxed:
         json.dump(plan(box, found.program, found.folders, root), file)
     theirs = (plan_out, report_in, life_out)
     process = subprocess.Popen(
-        [sys.executable, "-E", "-s", "-S", "-B", "-m", "training.arena.launcher", *map(str, theirs)],
+        [found.program, "-E", "-s", "-S", "-B", "-m", "training.arena.launcher", *map(str, theirs)],
         cwd=PROJECT,
         env={},
         stdin=subprocess.PIPE,
