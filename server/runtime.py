@@ -17,7 +17,7 @@ from training import corpus
 from training.arena.sandbox import why_not
 from training.arena.tracks import Track, tracks
 from training.artifact_places import open_artifacts
-from training.artifacts import Artifacts
+from training.artifacts import DIGEST, Artifacts
 from training.corpora import resolve
 from training.corpus import BuiltCorpus, Heldout, Manifest
 
@@ -34,6 +34,7 @@ class Runtime:
     uploads: Uploads
     glossary: dict[str, str]
     corpora: dict[tuple[Any, ...], tuple[str, Manifest]] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
     building: threading.Lock = field(default_factory=threading.Lock)
 
     def corpus(
@@ -59,10 +60,14 @@ class Runtime:
 
     def pin(self, digest: str, built: BuiltCorpus) -> None:
         """Keep a corpus though no race has it yet, and note which of its files are private."""
-        private = {"validation", "test"} if built.manifest.heldout == "private" else frozenset()
+        self.keep(digest, built.manifest)
+
+    def keep(self, digest: str, manifest: Manifest) -> None:
+        """The same for a corpus whose files are held already."""
+        private = {"validation", "test"} if manifest.heldout == "private" else frozenset()
         with self.store.transaction() as session:
-            artifacts.record(session, digest, "corpus", len(built.manifest.canonical), utc_now())
-            for name, split in built.manifest.splits.items():
+            artifacts.record(session, digest, "corpus", len(manifest.canonical), utc_now())
+            for name, split in manifest.splits.items():
                 kind = "heldout" if name in private else "corpus"
                 artifacts.record(session, split.sha256, kind, split.byte_count, utc_now())
 
@@ -71,8 +76,16 @@ class Runtime:
         return tracks(self.settings.data.resolve() / "tracks")
 
     def track_corpus(self, track: Track) -> tuple[str, Manifest]:
-        """Digest and manifest of a track's corpus."""
-        return corpus_of(track, self.settings.data.resolve() / "corpora", self.artifacts, self.corpus)
+        """Digest and manifest of a track's corpus, which is kept from then on."""
+        digest, manifest = corpus_of(track, self.settings.data.resolve() / "corpora", self.artifacts, self.corpus)
+        if digest == track.corpus and digest not in self.kept:
+            self.keep(digest, manifest)
+            self.kept.add(digest)
+        return digest, manifest
+
+    def track_digests(self) -> frozenset[str]:
+        """Corpora that tracks name by their digest."""
+        return frozenset(one.corpus for one in self.tracks().values() if DIGEST.fullmatch(one.corpus))
 
     def no_arena(self) -> str | None:
         """Why this system cannot run entries, or None. Asked for the first time, it takes a moment."""
