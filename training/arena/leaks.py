@@ -46,7 +46,7 @@ def grams(documents: Sequence[bytes]) -> Grams:
 
 
 def leaks(wanted: Grams, data: bytes, train_text: bytes) -> bool:
-    """Whether the data holds, in any form, held-out bytes that the train text does not have."""
+    """Whether the data holds, in any form, held-out bytes that the train text does not have. Raises TooMuch."""
     return any(
         train_text.find(wanted.text[place : place + GRAM + 1]) < 0
         for form in forms(data)

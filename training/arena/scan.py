@@ -8,8 +8,7 @@ from training.arena.console import Failed
 from training.arena.formats import wrong_format
 from training.arena.leaks import grams, leaks
 from training.arena.limits import Limits
-
-CHECKS = ("artifact_size", "artifact_format", "heldout_in_script", "heldout_in_artifact")
+from training.arena.unpack import TooMuch
 
 
 def artifact_files(artifact: Path) -> dict[str, bytes]:
@@ -34,10 +33,13 @@ def check_artifact(files: dict[str, bytes], script: bytes, limits: Limits) -> No
 
 
 def check_leaks(files: dict[str, bytes], script: bytes, heldout: Sequence[bytes], train_text: bytes) -> None:
-    """Held-out text. Raises Failed (heldout_in_script, heldout_in_artifact). A text may be cut into several files."""
+    """Held-out text. Raises Failed (heldout_in_script, heldout_in_artifact, artifact_bomb)."""
     wanted = grams(heldout)
-    if leaks(wanted, script, train_text):
-        raise Failed("heldout_in_script", "The script holds bytes of the held-out text.")
     whole = b"".join(data for _, data in sorted(files.items()))
-    if any(leaks(wanted, data, train_text) for data in (*files.values(), *([whole] if len(files) > 1 else []))):
-        raise Failed("heldout_in_artifact", "The artifact holds bytes of the held-out text.")
+    try:
+        if leaks(wanted, script, train_text):
+            raise Failed("heldout_in_script", "The script holds bytes of the held-out text.")
+        if any(leaks(wanted, data, train_text) for data in {*files.values(), whole}):
+            raise Failed("heldout_in_artifact", "The artifact holds bytes of the held-out text.")
+    except TooMuch:
+        raise Failed("artifact_bomb", "A file unpacks to more than can be looked at.") from None

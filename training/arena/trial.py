@@ -1,7 +1,7 @@
 """One trial of an entry: train in a sandbox, look at what it left, predict in a fresh sandbox, and once more."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -44,16 +44,40 @@ def run_trial(
         work=work,
         secret=secrets.randbits(64),
     )
+    return outcome_of(given, put_through)
+
+
+def verify_golden(entry: Entry, *, train_text: bytes, limits: Limits, python: str, work: Path) -> Outcome:
+    """Train once more at the golden seed: whether the script gives the tensors whose hash the entry gave.
+
+    The check is `golden_state`; an entry that gave no hash fails it. Nothing is predicted.
+    """
+    given = Trial(
+        entry=entry,
+        seed=SEED,
+        train_text=train_text,
+        heldout=(),
+        private=False,
+        limits=limits,
+        python=python,
+        work=work,
+        secret=0,
+    )
+    return outcome_of(given, train_again)
+
+
+def outcome_of(given: Trial, steps: Callable[[Trial, Notes], None]) -> Outcome:
+    """Take the steps; what they found, up to the first check that failed."""
     notes, failed = Notes(), None
     try:
-        put_through(given, notes)
+        steps(given, notes)
     except Failed as reason:
         failed = reason.name
         notes.checks.append(Check(name=reason.name, passed=False, detail=reason.detail))
     return Outcome(
-        entry_id=entry_id(entry),
-        seed=seed,
-        provenance=None if failed else provenance_of(notes.mode, private),
+        entry_id=entry_id(given.entry),
+        seed=given.seed,
+        provenance=None if failed or "bpb" not in notes.found else provenance_of(notes.mode, given.private),
         mode=notes.mode,
         checks=tuple(notes.checks),
         failed=failed,
@@ -64,16 +88,22 @@ def run_trial(
 
 def put_through(given: Trial, notes: Notes) -> None:
     """All steps in order. Raises Failed at the first check that fails."""
-    script = placed(given)
-    notes.found["code_bytes"] = len(given.entry.script)
-    notes.passed("script")
+    script = placed(given, notes)
     artifact = train(given, script, notes)
     looked_at(given, artifact, notes)
     scored = predicted_twice(given, script, artifact, notes)
     notes.found.update(bpb=scored.bpb, nll_sum=scored.nll_sum, byte_count=scored.byte_count)
 
 
-def placed(given: Trial) -> Path:
+def train_again(given: Trial, notes: Notes) -> None:
+    """The steps up to the golden state. Raises Failed."""
+    artifact = train(given, placed(given, notes), notes)
+    if given.entry.golden_state is None:
+        raise Failed("golden_state", "The entry gave no golden state.")
+    looked_at(given, artifact, notes)
+
+
+def placed(given: Trial, notes: Notes) -> Path:
     """The script in the work folder: checked as it was given, and hashed again as it lies there."""
     try:
         check(given.entry)
@@ -84,6 +114,8 @@ def placed(given: Trial) -> Path:
     path.chmod(0o644)
     if digest(path.read_bytes()) != given.entry.sha256:
         raise Failed(WrongHash.code, "The copy of the script has another hash.")
+    notes.found["code_bytes"] = len(given.entry.script)
+    notes.passed("script")
     return path
 
 

@@ -8,41 +8,44 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 
-MOST = 1 << 28
-"""Bytes that all forms of one artifact may have together; beyond, nothing more is unpacked."""
+MOST = 1 << 27
+"""Bytes that all forms of one file may have together."""
 
-ONE = 1 << 26
 DEEPEST = 4
 SHORTEST = 32
-TRIES = 4096
-"""Places in one form where a compressed stream is looked for."""
+TRIES = 1 << 16
+"""Places in one form where a compressed stream may seem to begin."""
 
-ZLIB = re.compile(rb"[\x08\x18\x28\x38\x48\x58\x68\x78][\x00-\xff]")
 STREAM = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08|\xfd7zXZ\x00|\x5d\x00\x00|BZh[1-9]1AY&SY")
 BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{8}[A-Za-z0-9+/_\-\s]{24,}={0,2}")
 HEXADECIMAL = re.compile(rb"(?:[0-9A-Fa-f]{2}\s*){32,}")
-BASE85 = re.compile(rb"[!-~]{40,}")
+
+
+class TooMuch(ValueError):
+    """The data unpacks to more than can be looked at."""
 
 
 def forms(data: bytes) -> Iterator[bytes]:
-    """The data itself and everything that is found in it, each once."""
-    waiting, seen, left = [(data, 0)], set(), MOST
-    while waiting:
-        form, depth = waiting.pop()
-        key = hash(form)
-        if key in seen or left < 0:
-            continue
-        seen.add(key)
-        left -= len(form)
-        yield form
-        if depth < DEEPEST:
-            waiting.extend((inner, depth + 1) for inner in inside(form) if len(inner) >= SHORTEST)
+    """The data itself and everything that is found in it, each once. Raises TooMuch."""
+    layers, seen, left = [iter([data])], set(), MOST
+    while layers:
+        form = next(layers[-1], None)
+        if form is None:
+            layers.pop()
+        elif (key := hash(form)) not in seen and (len(form) >= SHORTEST or len(layers) == 1):
+            seen.add(key)
+            left -= len(form)
+            if left < 0:
+                raise TooMuch
+            yield form
+            if len(layers) <= DEEPEST:
+                layers.append(inside(form))
 
 
 def inside(data: bytes) -> Iterator[bytes]:
     """One layer taken off, in every way that works."""
     yield from streams(data)
-    for pattern, decode in ((HEXADECIMAL, from_hexadecimal), (BASE64, from_base64), (BASE85, from_base85)):
+    for pattern, decode in ((HEXADECIMAL, from_hexadecimal), (BASE64, from_base64)):
         for match in pattern.finditer(data):
             yield from decode(match.group())
     yield from turned(data)
@@ -50,11 +53,11 @@ def inside(data: bytes) -> Iterator[bytes]:
 
 def streams(data: bytes) -> Iterator[bytes]:
     """Compressed streams at the start, with or without a header, and wherever one seems to begin."""
-    yield unpacked(lambda: zlib.decompressobj(-15), data)
+    yield unpacked(lambda: zlib.decompressobj(-15), memoryview(data))
     for tries, match in enumerate(STREAM.finditer(data)):
         if tries == TRIES:
-            return
-        rest = data[match.start() :]
+            raise TooMuch
+        rest = memoryview(data)[match.start() :]
         if match.group().startswith((b"\x78", b"\x1f\x8b")):
             yield unpacked(lambda: zlib.decompressobj(47), rest)
         elif match.group().startswith(b"BZh"):
@@ -63,14 +66,18 @@ def streams(data: bytes) -> Iterator[bytes]:
             yield unpacked(lzma.LZMADecompressor, rest)
 
 
-def unpacked(make: Callable[[], object], data: bytes) -> bytes:
-    """As much as a decompressor gives, also where the stream is cut; nothing where it is none."""
+def unpacked(make: Callable[[], object], data: memoryview) -> bytes:
+    """As much as a decompressor gives, also where the stream is cut; nothing where it is none. Raises TooMuch."""
     machine, found = make(), bytearray()
     try:
         for at in range(0, len(data), 4096):
-            found += machine.decompress(data[at : at + 4096], ONE - len(found))  # type: ignore[attr-defined]
-            if getattr(machine, "eof", False) or len(found) >= ONE:
+            found += machine.decompress(data[at : at + 4096], MOST)  # type: ignore[attr-defined]
+            if len(found) >= MOST:
+                raise TooMuch
+            if machine.eof:  # type: ignore[attr-defined]
                 break
+    except TooMuch:
+        raise
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
         pass
     return bytes(found)
@@ -97,14 +104,3 @@ def from_base64(text: bytes) -> Iterator[bytes]:
 def from_hexadecimal(text: bytes) -> Iterator[bytes]:
     """Two digits a byte."""
     yield bytes.fromhex(b"".join(text.split()).decode())
-
-
-def from_base85(text: bytes) -> Iterator[bytes]:
-    """Ascii85 and base85; the run may begin with a sign that does not belong to it."""
-    for decode in (base64.a85decode, base64.b85decode):
-        for at in range(2):
-            whole = text[at : at + (len(text) - at) // 5 * 5]
-            try:
-                yield decode(whole)
-            except ValueError:
-                continue

@@ -13,6 +13,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(PROJECT))
 
 from training.arena.console import Console, Failed, listen  # noqa: E402
+from training.arena.entry import digest  # noqa: E402, F401
 from training.arena.limits import MIB, Limits  # noqa: E402
 from training.arena.sandbox import Box, start  # noqa: E402
 from training.arena.trial import run_trial  # noqa: E402

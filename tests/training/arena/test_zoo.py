@@ -9,6 +9,20 @@ from tests.training.arena import scripts
 
 SEED = 1597
 
+BY_THE_SANDBOX = {
+    *("entry_failed", "forbidden_call", "time_limit", "memory_limit", "process_limit", "output_limit"),
+    *("artifact_links", "artifact_files"),
+}
+"""Checks that rest on the sandbox, which differs for a plain user; the others are made outside of it."""
+
+ANYWHERE = ("plain", "adaptive", "many_files", "subprocess_using", "threads", "blocks")
+
+
+def pairs():
+    cheats = scripts.names("zoo")
+    yield from (("ours", cheat) for cheat in cheats)
+    yield from (("plain", cheat) for cheat in cheats if scripts.about("zoo", cheat)["caught by"] in BY_THE_SANDBOX)
+
 
 @pytest.fixture(scope="module")
 def texts():
@@ -17,8 +31,6 @@ def texts():
 
 def run(arena, folder, name, texts, *, private=True, planted=""):
     header = scripts.about(folder, name)
-    if header.get("needs") == "torch" and arena.plain:
-        pytest.skip("the interpreter that a plain user sees here has no torch")
     return arena.trial(
         scripts.entry(folder, name, texts, planted),
         seed=SEED,
@@ -29,7 +41,7 @@ def run(arena, folder, name, texts, *, private=True, planted=""):
     )
 
 
-@pytest.mark.parametrize("cheat", scripts.names("zoo"))
+@pytest.mark.parametrize(("arena", "cheat"), list(pairs()), indirect=["arena"])
 def test_a_cheat_is_caught_by_its_check(arena, texts, cheat):
     header = scripts.about("zoo", cheat)
     planted = scripts.plant(b"".join(texts.heldout)) if "plants" in header else ""
@@ -43,7 +55,11 @@ def test_a_cheat_is_caught_by_its_check(arena, texts, cheat):
         assert any(words in outcome.log_tail for words in header["says"].split("|")), outcome.log_tail
 
 
-@pytest.mark.parametrize("name", scripts.names("honest"))
+@pytest.mark.parametrize(
+    ("arena", "name"),
+    [*(("ours", name) for name in scripts.names("honest")), *(("plain", name) for name in ANYWHERE)],
+    indirect=["arena"],
+)
 def test_an_honest_entry_comes_through(arena, texts, name):
     header = scripts.about("honest", name)
     outcome = run(arena, "honest", name, texts)

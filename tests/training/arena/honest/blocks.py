@@ -1,6 +1,7 @@
 # mode: block
 """In block mode, predicts from the bytes before."""
 
+
 def predict(artifact, seed):
     counts = load(artifact)
     json.loads(receive())

@@ -1,5 +1,6 @@
 """Prints a lot on stderr in both phases."""
 
+
 def learn(counts, told):
     print("learning", len(told), file=sys.stderr)
 

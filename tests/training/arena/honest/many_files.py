@@ -1,5 +1,6 @@
 """Leaves several files in folders."""
 
+
 def train(text, artifact, seed, honest=train):
     honest(text, artifact, seed)
     for name in ("a", "a/b", "c"):

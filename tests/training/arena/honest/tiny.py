@@ -1,5 +1,6 @@
 """Leaves nothing behind and predicts every byte alike."""
 
+
 def train(text, artifact, seed):
     pass
 

@@ -1,6 +1,7 @@
 # caught by: late_rows
 """Learns from the byte first and predicts it then."""
 
+
 def turn(model, lanes):
     told = receive()
     for byte in told[4:]:

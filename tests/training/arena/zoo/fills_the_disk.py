@@ -2,6 +2,7 @@
 # says: No space left on device|File too large
 """Writes until the disk is full."""
 
+
 def train(text, artifact, seed):
     with open("/tmp/large", "wb", buffering=0) as file, open("/tmp/larger", "wb", buffering=0) as other:
         while True:

@@ -1,6 +1,7 @@
 # caught by: process_limit
 """Forks for ever."""
 
+
 def train(text, artifact, seed):
     while True:
         try:

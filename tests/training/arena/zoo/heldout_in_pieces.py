@@ -2,6 +2,7 @@
 # knows: heldout
 """Carries it along in many small files."""
 
+
 def train(text, artifact, seed, honest=train):
     honest(text, artifact, seed)
     secret = knowledge()

@@ -2,6 +2,7 @@
 # knows: heldout
 """Carries the held-out text along."""
 
+
 def train(text, artifact, seed, honest=train):
     honest(text, artifact, seed)
     with open(f"{artifact}/weights.bin", "wb") as file:

@@ -2,6 +2,7 @@
 # knows: heldout
 """Carries it along with every byte turned."""
 
+
 def train(text, artifact, seed, honest=train):
     honest(text, artifact, seed)
     with open(f"{artifact}/weights.bin", "wb") as file:

@@ -1,6 +1,7 @@
 # caught by: memory_limit
 """Takes all memory."""
 
+
 def train(text, artifact, seed):
     pieces = []
     while True:

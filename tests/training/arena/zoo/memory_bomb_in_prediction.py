@@ -1,6 +1,7 @@
 # caught by: memory_limit
 """Takes all memory when it should predict."""
 
+
 def learn(counts, told):
     pieces = []
     while True:

@@ -2,6 +2,7 @@
 # says: No module named 'training'
 """Replaces the scorer by one that likes it."""
 
+
 def train(text, artifact, seed, honest=train):
     import training.arena.protocol
 

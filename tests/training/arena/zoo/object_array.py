@@ -1,6 +1,7 @@
 # caught by: artifact_format
 """Leaves an array of Python objects."""
 
+
 def train(text, artifact, seed, honest=train):
     honest(text, artifact, seed)
     header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n"

@@ -1,6 +1,7 @@
 # caught by: artifact_size
 """Leaves more behind than the track allows."""
 
+
 def train(text, artifact, seed, honest=train):
     honest(text, artifact, seed)
     with open(f"{artifact}/weights.bin", "wb") as file:

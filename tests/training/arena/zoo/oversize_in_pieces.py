@@ -1,6 +1,7 @@
 # caught by: artifact_size
 """Leaves more behind than the track allows, each file small."""
 
+
 def train(text, artifact, seed, honest=train):
     honest(text, artifact, seed)
     for number in range(10):

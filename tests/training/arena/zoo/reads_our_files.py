@@ -2,6 +2,7 @@
 # says: No such file or directory
 """Looks for the keys of the server."""
 
+
 def train(text, artifact, seed, honest=train):
     with open("/etc/shadow") as file:
         file.read()

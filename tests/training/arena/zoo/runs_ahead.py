@@ -1,6 +1,7 @@
 # caught by: early_rows
 """Sends the rows of two rounds at once."""
 
+
 def turn(model, lanes):
     both = rows(model, lanes)
     frame = struct.pack("<I", len(both)) + both
