@@ -70,8 +70,7 @@ async def run_entry(
     chosen = track_named(context, track)
     if seeds is not None and len(set(seeds)) < len(seeds):
         raise InvalidValue("seeds: each only once.")
-    alive = await asyncio.to_thread(runners, context)
-    refuse_unavailable(context, alive)
+    refuse_unavailable(context, await asyncio.to_thread(runners, context))
     digest, manifest = await asyncio.to_thread(context.track_corpus, chosen)
     held = Contest(
         digest=contest(chosen, digest),
@@ -88,7 +87,7 @@ async def run_entry(
         contest=held.digest,
         corpus=digest,
         provenance=provenance_of("predict", manifest.heldout == "private"),
-        runners=alive,
+        runners=await asyncio.to_thread(runners, context),
         runs=[trial(one) for one in found],
     )
 
