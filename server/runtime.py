@@ -103,6 +103,7 @@ class Runtime:
             clock=utc_now,
             principal=principal,
             scopes=scopes,
+            quota=None if "admin" in scopes else self.settings.artifact_quota,
             glossary=self.glossary,
         )
 

@@ -35,6 +35,7 @@ def serve_all(settings: Settings) -> None:
     log_to_stderr()
     runtime = open_runtime(settings)
     refuse_open_bind(runtime)
+    runtime.tracks()  # a track that cannot be read is told now, not to an agent
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"

@@ -61,6 +61,7 @@ class Context:
     """Who calls, when, and what the call may reach. Built by a doorway for each call.
 
     track_corpus: digest and manifest of a track's corpus. no_arena: why this system cannot run entries, or None.
+    quota: bytes that the store holds for the caller at most; None: as many as it likes.
     """
 
     store: Store
@@ -72,6 +73,7 @@ class Context:
     clock: Callable[[], datetime]
     principal: str = "local"
     scopes: frozenset[str] = frozenset({"admin"})
+    quota: int | None = None
     glossary: Mapping[str, str]
 
     @property

@@ -44,10 +44,12 @@ def submit_entry(
     data = script.encode()
     entry = Entry(name=name, script=data, sha256=sha256, env=env or {}, golden_state=golden_state)
     check(entry)
-    context.artifacts.put(data)
     with context.store.transaction() as session:
-        artifacts.record(session, sha256, "entry", len(data), context.now, created_by=context.principal)
+        artifacts.offer(
+            session, sha256, "entry", len(data), context.now, created_by=context.principal, quota=context.quota
+        )
         found = entries.submit(session, as_row(entry, context))
+        context.artifacts.put(data)
     return EntrySubmitted(
         id=found.id,
         name=found.name,

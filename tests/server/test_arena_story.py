@@ -22,15 +22,18 @@ UNFAIR = PLAIN.replace("math.log(count + 0.01) - total", "math.log(count + 0.01)
 PATIENCE = 120
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def tracks_in(folder):
     """A data folder with one track on private text and one on public text."""
-    folder = tmp_path_factory.mktemp("arena")
     runtime = open_runtime(Settings(data=folder))
     track_file(runtime, "secret")
     track_file(runtime, "open", heldout="public")
     runtime.store.close()
     return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tracks_in(tmp_path_factory.mktemp("arena"))
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +107,12 @@ def test_on_public_text_an_honest_entry_stands_on_the_claimed_board_only(url):
 def test_what_is_wrong_is_refused_with_code_and_next_step(url, tool, arguments, status, code):
     answer = post(url, tool, **arguments)
     assert (answer.status_code, answer.json()["code"], bool(answer.json()["next_step"])) == (status, code, True)
+
+
+def test_where_nothing_can_run_the_call_says_why(tmp_path):
+    environment = {"IGLA_ARENA_PYTHON": "/no/such/python"}
+    with serving(tracks_in(tmp_path), "--engines", "0", "--arenas", "1", env=environment) as server:
+        entry = post(server.url, "submit_entry", **entered(PLAIN, name="counts")).json()["id"]
+        refused = post(server.url, "run_entry", entry=entry, track="secret")
+    assert (refused.status_code, refused.json()["code"]) == (503, "arena_unavailable")
+    assert "/no/such/python cannot be run" in refused.json()["message"]
