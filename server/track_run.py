@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from errors import InvalidValue, unknown
-from server.board import board_table
 from server.runtime import open_runtime
 from server.settings import Settings
 from server.toolbox import call, toolbox
@@ -124,10 +123,20 @@ def board(settings: Settings, name: str) -> dict[str, Any]:
 
 def show_board(console: Console, found: dict[str, Any]) -> None:
     """The board as tables."""
-    console.print(board_table(found["track"], found["measured"]))
+    console.print(entry_table(found["track"], found["measured"]))
     if found["claimed"]:
-        console.print(board_table(f"{found['track']}: claimed, not ranked", found["claimed"]))
+        console.print(entry_table(f"{found['track']}: claimed, not ranked", found["claimed"]))
     for gate in found["gates"]:
         state = "met" if gate["met"] else "not met"
         of = "each seed" if gate["of"] == "each" else "the mean"
         console.print(Text(f"gate {gate['name']}: {of} below {gate['below']}: {state}"))
+
+
+def entry_table(title: str, rows: list[dict[str, Any]]) -> Table:
+    """Rows of a track's board. sd is over the track's seeds; n is how many."""
+    numbers = [Column(name, justify="right") for name in ("mean bpb", "sd", "n")]
+    table = Table(Column("rank", justify="right"), "entry", Column("id", no_wrap=True), *numbers, title=title)
+    for row in rows:
+        values = (f"{row['mean']:.4f}", f"{row['sd']:.4f}", str(row["n"]))
+        table.add_row(str(row["rank"]), Text(row["name"]), row["recipe"], *values)
+    return table

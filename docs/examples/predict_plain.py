@@ -23,7 +23,8 @@ def receive():
 
 
 def send(payload):
-    sys.stdout.buffer.write(struct.pack("<I", len(payload)) + payload)
+    sys.stdout.buffer.write(struct.pack("<I", len(payload)))
+    sys.stdout.buffer.write(payload)
     sys.stdout.buffer.flush()
 
 

@@ -22,9 +22,9 @@ UNFAIR = PLAIN.replace("math.log(count + 0.01) - total", "math.log(count + 0.01)
 PATIENCE = 120
 
 
-def tracks_in(folder):
+def tracks_in(folder, **settings):
     """A data folder with one track on private text and one on public text."""
-    runtime = open_runtime(Settings(data=folder))
+    runtime = open_runtime(Settings(data=folder, **settings))
     track_file(runtime, "secret")
     track_file(runtime, "open", heldout="public")
     runtime.store.close()
@@ -116,3 +116,17 @@ def test_where_nothing_can_run_the_call_says_why(tmp_path):
         refused = post(server.url, "run_entry", entry=entry, track="secret")
     assert (refused.status_code, refused.json()["code"]) == (503, "arena_unavailable")
     assert "/no/such/python cannot be run" in refused.json()["message"]
+
+
+@pytest.mark.slow
+def test_an_entry_is_measured_on_postgresql(new_postgresql_url, tmp_path):
+    folder = tracks_in(tmp_path, database_url=new_postgresql_url)
+    with serving(folder, "--engines", "0", "--arenas", "1", env={"DATABASE_URL": new_postgresql_url}) as server:
+        entry = post(server.url, "submit_entry", **entered(PLAIN, name="counts")).json()["id"]
+        runs = post(server.url, "run_entry", entry=entry, track="secret", wait_seconds=PATIENCE).json()["runs"]
+        rows = post(server.url, "leaderboard", race="secret").json()["rows"]
+    assert [(run["seed"], run["state"], run["provenance"]) for run in runs] == [
+        (seed, "done", "measured") for seed in SEEDS
+    ]
+    assert [row["recipe"] for row in rows] == [entry]
+    assert not list(folder.glob("*.db"))

@@ -2,6 +2,8 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
+from itertools import count
 
 import pytest
 
@@ -192,6 +194,15 @@ def test_where_no_runner_can_live_the_reason_is_told_unless_one_lives_elsewhere(
     with runtime.store.transaction() as session:
         workers.gone(session, "arena-far", "arena")
     close(runtime, measured(2.0), measured(2.0))
+
+
+def test_a_wait_for_a_runner_that_never_comes_ends_with_a_refusal(runtime, entry):
+    moments = (runtime.context().now + timedelta(seconds=40 * number) for number in count())
+    context = replace(runtime.context("me", frozenset({"work"})), clock=lambda: next(moments), no_arena=lambda: None)
+    arguments = {"entry": entry, "track": "secret", "seeds": [3], "wait_seconds": 3600.0}
+    with pytest.raises(Refusal, match="arena_unavailable: No runner has given a sign of life"):
+        asyncio.run(call(TOOLS["run_entry"], context, arguments))
+    close(runtime, measured(2.0))
 
 
 def test_a_track_that_wants_private_text_refuses_a_public_corpus(runtime, entry):
