@@ -70,7 +70,7 @@ async def run_entry(
     chosen = track_named(context, track)
     if seeds is not None and len(set(seeds)) < len(seeds):
         raise InvalidValue("seeds: each only once.")
-    refuse_unavailable(context, await asyncio.to_thread(runners, context))
+    await asyncio.to_thread(refuse_unavailable, context)
     digest, manifest = await asyncio.to_thread(context.track_corpus, chosen)
     held = Contest(
         digest=contest(chosen, digest),
@@ -106,9 +106,9 @@ def runners(context: Context) -> int:
         return len(workers.alive(session, "arena", context.now, SILENCE))
 
 
-def refuse_unavailable(context: Context, alive: int) -> None:
+def refuse_unavailable(context: Context) -> None:
     """Raise ArenaUnavailable where no runner lives and this system could not have one."""
-    if not alive and (reason := context.no_arena()) is not None:
+    if not runners(context) and (reason := context.no_arena()) is not None:
         raise ArenaUnavailable(f"No runner lives, and none can live here: {reason}")
 
 
