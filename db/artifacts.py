@@ -6,7 +6,7 @@ from sqlalchemy import func, select, update
 
 from db.session import Session
 from db.store import insert_missing, run
-from db.tables import ARTIFACT, JOB, RACE, SAMPLE, SCORE, SUPERSEDED, state_is
+from db.tables import ARTIFACT, ENTRY, JOB, RACE, SAMPLE, SCORE, SUPERSEDED, state_is
 from errors import Refusal
 
 PINNED = ("corpus", "heldout")
@@ -74,11 +74,12 @@ def let_go(session: Session, checkpoint: str, now: datetime) -> bool:
     return True
 
 
-def is_needed(session: Session, checkpoint: str) -> bool:
-    """Whether a job would go on from the checkpoint, or its score is still asked for."""
-    going_on = select(JOB.c.id).where(JOB.c.checkpoint == checkpoint).limit(1)
-    asked = select(SCORE.c.id).where(SCORE.c.checkpoint == checkpoint, state_is(SCORE, "queued", "leased")).limit(1)
-    return any(run(session, wanted).first() is not None for wanted in (going_on, asked))
+def is_needed(session: Session, digest: str) -> bool:
+    """Whether a job would go on from a checkpoint, its score is still asked for, or the file is an entry's script."""
+    going_on = select(JOB.c.id).where(JOB.c.checkpoint == digest).limit(1)
+    asked = select(SCORE.c.id).where(SCORE.c.checkpoint == digest, state_is(SCORE, "queued", "leased")).limit(1)
+    entered = select(ENTRY.c.id).where(ENTRY.c.script == digest).limit(1)
+    return any(run(session, wanted).first() is not None for wanted in (going_on, asked, entered))
 
 
 def outgrown(session: Session, job_id: str) -> list[str]:
@@ -98,12 +99,13 @@ def races_corpora(session: Session) -> dict[str, bool]:
 
 
 def named(session: Session) -> set[str]:
-    """Every file that a row needs, corpora's splits aside: of jobs, open scores, races, pins and samples not let go."""
+    """Every file that a row needs, corpora's splits aside: of jobs, open scores, races, pins, entries, kept samples."""
     held = select(ARTIFACT.c.digest).where(ARTIFACT.c.removed_at.is_(None))
     wanted = (
         select(JOB.c.checkpoint).where(JOB.c.checkpoint.is_not(None)),
         select(SCORE.c.checkpoint).where(state_is(SCORE, "queued", "leased")),
         select(RACE.c.corpus),
+        select(ENTRY.c.script),
         held.where(ARTIFACT.c.kind.in_(PINNED)),
         *(select(table.c.checkpoint).where(table.c.checkpoint.in_(held)) for table in (SAMPLE, SUPERSEDED)),
     )

@@ -338,6 +338,74 @@ class ScoreRequest(Base, table=True):
     finished_at: datetime | None
 
 
+class Entry(Base, table=True):
+    """A script of somebody outside, and the environment it asks for."""
+
+    __tablename__ = "entry"
+    id: str = Field(primary_key=True)
+    name: str
+    script: str = Field(foreign_key="artifact.digest")
+    env: dict[str, str] = Field(sa_type=Canonical)
+    golden_state: str | None
+    submitted_by: str
+    created_at: datetime
+
+
+class EntryRun(Base, table=True):
+    """One trial of an entry: asked for, leased by a runner, and what the runner found.
+
+    contest: digest of what makes runs comparable. deliveries: runners that have had it and did not give it back.
+    failed: name of the check that the entry failed. log_tail: text from outside.
+    """
+
+    __tablename__ = "entry_run"
+    __table_args__ = (
+        one_of("state", "queued", "leased", "done", "failed"),
+        one_of("heldout", "public", "private"),
+        one_of("provenance", *PROVENANCES),
+        one_of("mode", "predict", "block", "log"),
+        finite("bpb"),
+        finite("nll_sum"),
+        CheckConstraint("byte_count > 0", name="byte_count"),
+        CheckConstraint("(state = 'leased') = (lease_expires_at IS NOT NULL)", name="lease"),
+        CheckConstraint("(state = 'failed') = (failed IS NOT NULL)", name="failed"),
+        CheckConstraint("(state = 'done') = (provenance IS NOT NULL)", name="provenance_known"),
+        CheckConstraint("state <> 'done' OR bpb IS NOT NULL", name="measured_number"),
+        CheckConstraint("provenance <> 'measured' OR (heldout = 'private' AND mode = 'predict')", name="measured"),
+    )
+    id: str = Field(primary_key=True)
+    entry_id: str = Field(foreign_key="entry.id")
+    track: str
+    contest: str
+    corpus: str
+    heldout: str
+    limits: dict[str, Any] = Field(sa_type=Canonical)
+    seed: int = Field(sa_type=BigInteger)
+    state: str
+    fence: int = Field(sa_type=BigInteger, default=0)
+    deliveries: int = 0
+    runner: str | None
+    lease_expires_at: datetime | None
+    requested_by: str
+    created_at: datetime
+    finished_at: datetime | None
+    provenance: str | None
+    mode: str | None
+    bpb: float | None
+    nll_sum: float | None
+    byte_count: int | None = Field(sa_type=BigInteger)
+    code_bytes: int | None = Field(sa_type=BigInteger)
+    artifact_bytes: int | None = Field(sa_type=BigInteger)
+    train_seconds: float | None
+    predict_seconds: float | None
+    failed: str | None
+    checks: list[dict[str, Any]] | None = Field(sa_type=Canonical)
+    log_tail: str | None = Field(sa_type=Text)
+    golden_state: str | None
+    measured_by: str | None
+    receipt: str | None = Field(sa_type=Text)
+
+
 class Enrolled(Base, table=True):
     """The public key of a worker whose receipts count until `revoked_at`."""
 
@@ -370,6 +438,7 @@ RACE, RUNG, RECIPE, JOB = table(Race), table(Rung), table(Recipe), table(Job)
 SAMPLE, SUPERSEDED, STANDING, DECISION = table(Sample), table(SupersededSample), table(Standing), table(Decision)
 WORKER, TOKEN, ARTIFACT, REQUEST = table(Worker), table(Token), table(Artifact), table(ChunkRequest)
 SCORE, ENROLLED = table(ScoreRequest), table(Enrolled)
+ENTRY, ENTRY_RUN = table(Entry), table(EntryRun)
 
 
 def state_is(of: FromClause, *states: str) -> ColumnElement[bool]:
@@ -414,6 +483,26 @@ partial_index(
 )
 partial_index("ix_score_request_open", SCORE, SCORE.c.created_at, SCORE.c.id, states=("queued", "leased"))
 partial_index("ix_score_request_checkpoint", SCORE, SCORE.c.checkpoint, states=("queued", "leased"))
+partial_index(
+    "ix_entry_run_open",
+    ENTRY_RUN,
+    ENTRY_RUN.c.created_at,
+    ENTRY_RUN.c.seed,
+    ENTRY_RUN.c.id,
+    states=("queued", "leased"),
+)
+partial_index(
+    "uq_entry_run_open",
+    ENTRY_RUN,
+    ENTRY_RUN.c.entry_id,
+    ENTRY_RUN.c.contest,
+    ENTRY_RUN.c.seed,
+    states=("queued", "leased"),
+    unique=True,
+)
+Index("ix_entry_run_entry", ENTRY_RUN.c.entry_id, ENTRY_RUN.c.created_at)
+partial_index("ix_entry_run_contest", ENTRY_RUN, ENTRY_RUN.c.contest, states=("done", "failed"))
+Index("ix_entry_script", ENTRY.c.script)
 Index(
     "ix_artifact_held",
     ARTIFACT.c.created_by,

@@ -19,6 +19,7 @@ from errors import InvalidValue, Refusal
 from server.manual import race_manual
 from server.settings import Settings
 from server.tool_commands import add_tools
+from server.track_commands import track
 
 app = typer.Typer(name="igla", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
                   pretty_exceptions_show_locals=False, help="""
@@ -31,6 +32,7 @@ worker = typer.Typer(no_args_is_help=True, help="Enroll, list and revoke workers
 app.add_typer(worker, name="worker")
 token = typer.Typer(no_args_is_help=True, help="Make, list and revoke bearer tokens.")
 app.add_typer(token, name="token")
+app.add_typer(track, name="track")
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
 
@@ -102,12 +104,15 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     engines: Annotated[int | None, typer.Option(help="Engine processes; default: one a core.")] = None,
     scorers: Annotated[int | None, typer.Option(help="Scorer processes; default: one where engines run.")] = None,
+    arenas: Annotated[
+        int | None, typer.Option(help="Arena processes; default: one where engines run and entries can.")
+    ] = None,
     data: DataOption = None,
 ) -> None:
-    """Serve MCP at /mcp and HTTP at /api/<tool>, with engine and scorer processes beside the web process."""
+    """Serve MCP at /mcp and HTTP at /api/<tool>, with engine, scorer and arena processes beside the web process."""
     from server.serve import serve_all
 
-    serve_all(settings_with(host=host, port=port, engines=engines, scorers=scorers, data=data))
+    serve_all(settings_with(host=host, port=port, engines=engines, scorers=scorers, arenas=arenas, data=data))
 
 
 @app.command(rich_help_panel="Processes")
@@ -132,6 +137,18 @@ def scorer(
     from server.scorer_main import run_scorer
 
     run_scorer(settings_with(data=data), name, with_parent=with_parent)
+
+
+@app.command(rich_help_panel="Processes")
+def arena(
+    name: Annotated[str, typer.Option(help="Name of this runner; a new one of the same name takes over its work.")],
+    data: DataOption = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="End when standard input closes.")] = False,
+) -> None:
+    """Run entries in a sandbox for a server that uses the same database and artifacts; Linux only."""
+    from server.arena_main import run_arena
+
+    run_arena(settings_with(data=data), name, with_parent=with_parent)
 
 
 @app.command(rich_help_panel="Processes")

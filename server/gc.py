@@ -46,7 +46,8 @@ def named(runtime: Runtime) -> set[str]:
     """Every file that a row names, and the splits of every corpus among them."""
     with runtime.store.reading() as session:
         digests = artifacts.named(session)
-        corpora = artifacts.races_corpora(session)
+        corpora = {*artifacts.races_corpora(session), *runtime.track_digests()}
+    digests |= corpora
     manifests = (manifest_at(runtime.artifacts, corpus) for corpus in corpora)
     return digests | {split.sha256 for one in manifests if one is not None for split in one.splits.values()}
 

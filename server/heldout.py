@@ -26,11 +26,11 @@ def refuse_private(runtime: Runtime, principal: Principal, digest: str) -> None:
 
 
 def is_private(runtime: Runtime, digest: str) -> bool:
-    """Whether a file is held-out text of a private corpus: one that this server built, or one that a race has."""
+    """Whether a file is held-out text of a private corpus: one that this server built, or that a race or track has."""
     with runtime.store.reading() as session:
         if artifacts.kind(session, digest) == "heldout":
             return True
-        corpora = artifacts.races_corpora(session)
+        corpora = dict.fromkeys(runtime.track_digests(), False) | artifacts.races_corpora(session)
     return any(digest in heldout(runtime.artifacts, corpus, private) for corpus, private in corpora.items())
 
 

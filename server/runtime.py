@@ -5,17 +5,21 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from db import artifacts
 from db.store import Store, open_store
 from server.settings import Settings
+from server.tracks import corpus_of
 from server.uploads import Uploads
 from tools import Context
 from training import corpus
+from training.arena.sandbox import why_not
+from training.arena.tracks import Track, tracks
 from training.artifact_places import open_artifacts
-from training.artifacts import Artifacts
+from training.artifacts import DIGEST, Artifacts
 from training.corpora import resolve
-from training.corpus import BuiltCorpus
+from training.corpus import BuiltCorpus, Heldout, Manifest
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,28 +33,63 @@ class Runtime:
     artifacts: Artifacts
     uploads: Uploads
     glossary: dict[str, str]
-    corpora: dict[str, tuple[str, corpus.Manifest]] = field(default_factory=dict)
+    corpora: dict[tuple[Any, ...], tuple[str, Manifest]] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
     building: threading.Lock = field(default_factory=threading.Lock)
 
-    def corpus(self, name: str) -> tuple[str, corpus.Manifest]:
+    def corpus(
+        self, name: str, heldout: Heldout = "public", validation_bytes: int = 64 * 1024, test_bytes: int = 256 * 1024
+    ) -> tuple[str, Manifest]:
         """Digest and manifest of a corpus by name or path, built once a process. Building it again changes nothing."""
+        key = (name, heldout, validation_bytes, test_bytes)
         with self.building:
-            if name not in self.corpora:
+            if key not in self.corpora:
                 source = resolve(name)
-                built = corpus.build(source.name, source.documents(), source=source.note)
+                built = corpus.build(
+                    source.name,
+                    source.documents(),
+                    source=source.note,
+                    validation_bytes=validation_bytes,
+                    test_bytes=test_bytes,
+                    heldout=heldout,
+                )
                 digest = corpus.save(built, self.artifacts)
                 self.pin(digest, built)
-                self.corpora[name] = (digest, built.manifest)
-            return self.corpora[name]
+                self.corpora[key] = (digest, built.manifest)
+            return self.corpora[key]
 
     def pin(self, digest: str, built: BuiltCorpus) -> None:
         """Keep a corpus though no race has it yet, and note which of its files are private."""
-        private = {"validation", "test"} if built.manifest.heldout == "private" else frozenset()
+        self.keep(digest, built.manifest)
+
+    def keep(self, digest: str, manifest: Manifest) -> None:
+        """The same for a corpus whose files are held already."""
+        private = {"validation", "test"} if manifest.heldout == "private" else frozenset()
         with self.store.transaction() as session:
-            artifacts.record(session, digest, "corpus", len(built.manifest.canonical), utc_now())
-            for name, split in built.manifest.splits.items():
+            artifacts.record(session, digest, "corpus", len(manifest.canonical), utc_now())
+            for name, split in manifest.splits.items():
                 kind = "heldout" if name in private else "corpus"
                 artifacts.record(session, split.sha256, kind, split.byte_count, utc_now())
+
+    def tracks(self) -> dict[str, Track]:
+        """Every track by name: those that come with igla, and those of the operator in the data folder."""
+        return tracks(self.settings.data.resolve() / "tracks")
+
+    def track_corpus(self, track: Track) -> tuple[str, Manifest]:
+        """Digest and manifest of a track's corpus, which is kept from then on."""
+        digest, manifest = corpus_of(track, self.settings.data.resolve() / "corpora", self.artifacts, self.corpus)
+        if digest == track.corpus and digest not in self.kept:
+            self.keep(digest, manifest)
+            self.kept.add(digest)
+        return digest, manifest
+
+    def track_digests(self) -> frozenset[str]:
+        """Corpora that tracks name by their digest."""
+        return frozenset(one.corpus for one in self.tracks().values() if DIGEST.fullmatch(one.corpus))
+
+    def no_arena(self) -> str | None:
+        """Why this system cannot run entries, or None. Asked for the first time, it takes a moment."""
+        return why_not(self.settings.arena_interpreter)
 
     def context(self, principal: str = "local", scopes: frozenset[str] = frozenset({"admin"})) -> Context:
         """The context of one call."""
@@ -58,9 +97,13 @@ class Runtime:
             store=self.store,
             artifacts=self.artifacts,
             corpus=self.corpus,
+            tracks=self.tracks,
+            track_corpus=self.track_corpus,
+            no_arena=self.no_arena,
             clock=utc_now,
             principal=principal,
             scopes=scopes,
+            quota=None if "admin" in scopes else self.settings.artifact_quota,
             glossary=self.glossary,
         )
 

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import structlog
 
@@ -18,6 +17,7 @@ from db.jobs import LeaseLost
 from db.scores import Score
 from errors import Refusal
 from server.keys import signing_key
+from server.renewal import Renewal
 from server.runtime import Runtime, utc_now
 from tools import judge
 from training.corpus import Corpus
@@ -69,7 +69,7 @@ class Scorer:
     def work(self, score: Score) -> None:
         """Measure a checkpoint and store the value, or why the checkpoint is refused."""
         try:
-            with Renewal(self.runtime, score):
+            with Renewal(lambda: self.renew(score), LEASE / 4):
                 self.measure(score)
         except LeaseLost as lost:
             log.warning("score_abandoned", job=score.job_id, step=score.step, message=lost.message)
@@ -84,6 +84,11 @@ class Scorer:
                 gone = [digest for digest in outgrown if artifacts.let_go(session, digest, utc_now())]
         for digest in gone:
             self.runtime.artifacts.remove(digest)
+
+    def renew(self, score: Score) -> None:
+        """Renew the lease of a score."""
+        with self.runtime.store.transaction() as session:
+            scores.renew(session, score, utc_now(), LEASE)
 
     def measure(self, score: Score) -> None:
         """Load, score, sign, store."""
@@ -136,31 +141,3 @@ class Scorer:
             scorer=version,
         )
         return json.dumps(sign(claims, signing_key(self.runtime.settings.data)), sort_keys=True)
-
-
-class Renewal:
-    """Renews a score's lease in the background while it is measured."""
-
-    def __init__(self, runtime: Runtime, score: Score) -> None:
-        self.runtime, self.score = runtime, score
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=self.renew, daemon=True)
-
-    def __enter__(self) -> "Renewal":
-        self.thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.done.set()
-        self.thread.join()
-
-    def renew(self) -> None:
-        """Renew until the value is stored. A lost lease is noticed when it is."""
-        while not self.done.wait(LEASE / 4):
-            try:
-                with self.runtime.store.transaction() as session:
-                    scores.renew(session, self.score, utc_now(), LEASE)
-            except LeaseLost:
-                return

@@ -17,6 +17,8 @@ from server.settings import Settings
 from server.supervisor import Engines
 from server.toolbox import toolbox
 
+log = structlog.get_logger()
+
 
 class TokenNeeded(Refusal):
     """Set IGLA_ADMIN_TOKEN or make a token with `igla token create`, then start again."""
@@ -26,21 +28,31 @@ class TokenNeeded(Refusal):
 
 
 def serve_all(settings: Settings) -> None:
-    """Run the web process until a signal; engines and a scorer run beside it and end with it.
+    """Run the web process until a signal; engines, a scorer and an arena run beside it and end with it.
 
     The address is printed on standard error when it answers, which with port 0 is the way to learn it.
     """
     log_to_stderr()
     runtime = open_runtime(settings)
     refuse_open_bind(runtime)
+    runtime.tracks()  # a track that cannot be read is told now, not to an agent
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
         server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
-        with Engines(settings, settings.engine_count, scorers=settings.scorer_count):
+        with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
+
+
+def arena_count(runtime: Runtime) -> int:
+    """Arena processes to start: none where this system cannot run entries, and then the log says why."""
+    wanted = runtime.settings.arena_count
+    if wanted and (reason := runtime.no_arena()) is not None:
+        log.warning("arena_unavailable", reason=reason)
+        return 0
+    return wanted
 
 
 def serve_stdio_client(settings: Settings) -> None:
@@ -48,7 +60,7 @@ def serve_stdio_client(settings: Settings) -> None:
     log_to_stderr()
     runtime = open_runtime(settings)
     server = mcp_server(toolbox(), lambda request: runtime.context())
-    with Engines(settings, settings.engine_count, output=sys.stderr.buffer):
+    with Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime)):
         asyncio.run(serve_stdio(server))
 
 

@@ -1,6 +1,7 @@
 """Settings: the environment, read once. Names begin with `IGLA_`; platforms' `DATABASE_URL` and `PORT` count too."""
 
 import os
+import sys
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -25,6 +26,10 @@ class Settings(BaseSettings):
     engines: int | None = Field(None, ge=0, le=256, description="engine processes; default: one a core")
 
     scorers: int | None = Field(None, ge=0, le=64, description="scorer processes; default: one where engines run")
+    arenas: int | None = Field(
+        None, ge=0, le=64, description="arena processes; default: one where engines run and the system can sandbox"
+    )
+    arena_python: str = Field("", description="interpreter that runs entries; empty: the one that runs igla")
     artifacts: str = Field("", description="s3://bucket/prefix of the artifacts; empty: a folder in `data`")
     artifact_limit: int = Field(2**30, ge=1, description="bytes that an uploaded file may have")
     artifact_quota: int = Field(10 * 2**30, ge=0, description="bytes that are held for one principal; admins have none")
@@ -54,6 +59,16 @@ class Settings(BaseSettings):
     def scorer_count(self) -> int:
         """Scorer processes to start."""
         return min(1, self.engine_count) if self.scorers is None else self.scorers
+
+    @property
+    def arena_count(self) -> int:
+        """Arena processes to start, where the system can run entries."""
+        return min(1, self.engine_count) if self.arenas is None else self.arenas
+
+    @property
+    def arena_interpreter(self) -> str:
+        """Path of the interpreter that runs entries."""
+        return self.arena_python or sys.executable
 
     @property
     def engine_count(self) -> int:

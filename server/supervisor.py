@@ -1,4 +1,4 @@
-"""Supervisor: keeps engines and scorers alive beside a parent. One that dies is started again under its name."""
+"""Supervisor: keeps engines, scorers, arenas alive beside a parent. One that dies is started again under its name."""
 
 import fcntl
 import os
@@ -42,10 +42,12 @@ class Engines:
     never share a name, and one that starts after another was killed takes up its work at once.
     """
 
-    def __init__(self, settings: Settings, count: int, output: IO[bytes] | None = None, scorers: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, count: int, output: IO[bytes] | None = None, scorers: int = 0, arenas: int = 0
+    ) -> None:
         self.settings = settings
         self.output = output
-        self.kinds = {"engine": count, "scorer": scorers}
+        self.kinds = {"engine": count, "scorer": scorers, "arena": arenas}
         self.running: dict[str, Child] = {}
         self.ending = threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)

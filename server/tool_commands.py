@@ -107,12 +107,13 @@ def parsed(name: str, kind: str, value: Any) -> Any:
 
 
 def engines_for(tool: Tool, runtime: Runtime) -> Any:
-    """Engine processes for a tool that needs one, unless some already live."""
-    if not tool.about.get("engine"):
+    """The engine or arena process that a tool needs, unless one already lives."""
+    kind = next((kind for kind in ("engine", "arena") if tool.about.get(kind)), None)
+    if kind is None or (kind == "arena" and runtime.no_arena() is not None):
         return nullcontext()
     with runtime.store.reading() as session:
-        alive = workers.alive(session, "engine", runtime.context().now, 15.0)
-    return nullcontext() if alive else Engines(runtime.settings, 1)
+        alive = workers.alive(session, kind, runtime.context().now, 15.0)
+    return nullcontext() if alive else Engines(runtime.settings, int(kind == "engine"), arenas=int(kind == "arena"))
 
 
 def show(tool: Tool, result: dict[str, Any], as_json: bool) -> None:

@@ -23,6 +23,7 @@ from db.samples import Decided
 from db.store import Store
 from errors import Refusal, UnknownName
 from plugins import Plugins
+from training.arena.tracks import Track
 from training.artifacts import Artifacts
 from training.corpus import Manifest
 from training.plan import Plan, check_size, label
@@ -57,14 +58,22 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 6
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Who calls, when, and what the call may reach. Built by a doorway for each call."""
+    """Who calls, when, and what the call may reach. Built by a doorway for each call.
+
+    track_corpus: digest and manifest of a track's corpus. no_arena: why this system cannot run entries, or None.
+    quota: bytes that the store holds for the caller at most; None: as many as it likes.
+    """
 
     store: Store
     artifacts: Artifacts
     corpus: Callable[[str], tuple[str, Manifest]]
+    tracks: Callable[[], Mapping[str, Track]]
+    track_corpus: Callable[[Track], tuple[str, Manifest]]
+    no_arena: Callable[[], str | None]
     clock: Callable[[], datetime]
     principal: str = "local"
     scopes: frozenset[str] = frozenset({"admin"})
+    quota: int | None = None
     glossary: Mapping[str, str]
 
     @property
@@ -124,12 +133,19 @@ def race_for(context: Context, name: str, plan: Plan) -> RaceView:
         with context.store.reading() as session:
             found = races.find(session, name)
     except Refusal:
+        refuse_track(context, name)
         digest, manifest = context.corpus("stdlib")
         spec = spec_from(name, plan, digest, manifest.name, manifest.heldout)
         with context.store.transaction() as session:
             return races.create(session, spec, context.now)
     check_agrees(found, plan)
     return found
+
+
+def refuse_track(context: Context, name: str) -> None:
+    """Refuse (RaceExists) the name of a track for a new race: boards are asked for by name."""
+    if name in context.tracks():
+        raise races.RaceExists(f"{name} is a track, on which entries run.")
 
 
 def check_agrees(found: RaceView, plan: Plan) -> None:
@@ -190,6 +206,7 @@ def preview(context: Context, name: str, plan: Plan, recipes: Sequence[Recipe]) 
         with context.store.reading() as session:
             race = found = races.find(session, name)
     except UnknownName:
+        refuse_track(context, name)
         race = spec_from(name, plan, corpus="", corpus_name="stdlib", heldout="public")
         races.check(race)
     else:

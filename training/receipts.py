@@ -57,6 +57,6 @@ def key_id(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
-def message(body: Mapping[str, Any]) -> bytes:
-    """The bytes that are signed: canonical JSON, floats in shortest form, behind a fixed prefix."""
-    return b"igla receipt 1\n" + json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+def message(body: Mapping[str, Any], title: bytes = b"igla receipt 1\n") -> bytes:
+    """The bytes that are signed: canonical JSON, floats in shortest form, behind a title that tells what is stated."""
+    return title + json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -13,6 +13,7 @@ from training.corpus import Document
 about = {
     "help": "the .py files of the running interpreter's standard library",
     "where": "",
+    "heldout": "public",
     "source": "Python standard library, PSF License Agreement",
 }
 

@@ -1,0 +1,3 @@
+"""Changes nothing: it stores counts."""
+
+KIND = "plain"

@@ -1,0 +1,10 @@
+# caught by: time_limit
+# limits: train_seconds=1.0
+"""Trains for ever."""
+
+import time
+
+
+def train(text, artifact, seed):
+    while True:
+        time.sleep(0.01)

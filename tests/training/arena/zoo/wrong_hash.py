@@ -1,0 +1,5 @@
+# caught by: wrong_hash
+# sha256: 0000000000000000000000000000000000000000000000000000000000000000
+"""Gives a hash of its own invention."""
+
+HASH = 0
