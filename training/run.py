@@ -17,18 +17,23 @@ from training.windows import window_batch
 
 
 class Run:
-    """Recipe and seed turned into weights. `step` optimizer steps of `total_steps` are done."""
+    """Recipe and seed turned into weights. `step` optimizer steps of `total_steps` are done.
+
+    Between two steps the model stands as in the one done last: it is scored with the depth that it was trained with.
+    """
 
     def __init__(self, recipe: Recipe, seed: int, total_steps: int) -> None:
         self.recipe, self.seed, self.total_steps, self.step = recipe, seed, total_steps, 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = ByteModel(recipe)
+        self.deepen(0)
         self.optimizer: Optimizer = optimizers[recipe.optimizer](grouped(self.model), recipe.option(recipe.optimizer))
 
     def train(self, text_S: Tensor) -> float:
         """One optimizer step -> its mean loss in bits per byte. Where that is not finite, no weight has moved."""
         recipe = self.recipe
+        self.deepen(self.step)
         size = {"batch": recipe.batch, "context": recipe.context}
         inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
         for parameter in self.model.parameters():
@@ -41,6 +46,10 @@ class Run:
             self.optimizer.step(multiplier((self.step + 0.5) / self.total_steps, recipe.warmup, recipe.decay))
             self.step += 1
         return bits
+
+    def deepen(self, step: int) -> None:
+        """Set how often the looped band runs: as in the optimizer step that follows `step` done ones."""
+        self.model.passes = self.model.band.passes(step, self.total_steps)
 
     def predict(self, ids_BT: Tensor) -> Tensor:
         """What the scorer asks for: log-probabilities [B, T, 256] of the byte after each id."""
@@ -73,4 +82,5 @@ def resumed(meta: Meta, tensors: Mapping[str, Tensor]) -> Run:
     run = Run(recipe_from(meta.recipe), meta.seed, meta.total_steps)
     restore(run.tensors(), tensors)
     run.step = meta.step
+    run.deepen(max(0, run.step - 1))
     return run
