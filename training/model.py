@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.auxiliary import Auxiliary, auxiliaries
 from training.compositions import Carried as BlockCarried
 from training.compositions import compositions
 from training.depth import band_of
 from training.ngrams import BEGIN, orders, rows
-from training.recipe import Recipe, Scalar
+from training.recipe import NONE, Recipe, Scalar
 
 
 class Carried(NamedTuple):
@@ -58,6 +59,9 @@ class ByteModel(nn.Module):
         self.band, self.passes = band_of(recipe), recipe.loops
         if recipe.loops > 1:
             self.turns = nn.Parameter(torch.zeros(recipe.loops, recipe.width))
+        self.auxiliary: Auxiliary | None = None
+        if recipe.auxiliary != NONE:  # made last, so that all else starts as it would without
+            self.auxiliary = auxiliaries[recipe.auxiliary](recipe)
 
     def forward(self, ids_BT: Tensor, carried: Carried | None = None) -> tuple[Tensor, Carried]:
         """Logits of the byte after each id -> ([B, T, 256], what to carry to the next ids).
@@ -101,7 +105,7 @@ class ByteModel(nn.Module):
         width = self.embedding.shape[1]
         sizes = {"width": width, "blocks": len(self.blocks), "mlp_ratio": block.up.out_features // width}
         own = {"ngram": self.ngram, "ngram_buckets": self.buckets, "softcap": self.softcap}
-        return {**sizes, **own, **block.mix.echo(), **self.loop_echo()}
+        return {**sizes, **own, **block.mix.echo(), **self.loop_echo(), **told(self.auxiliary, "auxiliary")}
 
     def loop_echo(self) -> Mapping[str, Scalar]:
         """The fields of depth loops, from the vectors of the passes and the band."""
@@ -109,6 +113,14 @@ class ByteModel(nn.Module):
             return {}
         first, last = self.band.first, self.band.last
         return {"loops": len(self.turns), "loop_first": first, "loop_last": last, "loop_start": self.band.start}
+
+
+def told(part: Auxiliary | None, kind: str) -> dict[str, Scalar]:
+    """The name and the options of a plug-in that may be absent, read back from what was built."""
+    if part is None:
+        return {kind: NONE}
+    name = type(part).__module__.rsplit(".", 1)[-1]
+    return {kind: name, **{f"{name}.{key}": value for key, value in part.echo().items()}}
 
 
 def head(x_BTD: Tensor, embedding_VD: Tensor, softcap: float) -> Tensor:

@@ -20,6 +20,7 @@ Scalar = bool | int | float | str
 
 CHOICES: Mapping[str, Plugins] = MappingProxyType(
     {
+        "auxiliary": Plugins("training.auxiliary"),
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
         "rule": Plugins("training.rules"),
@@ -30,7 +31,9 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
 NONE = "none"
 """The value of a field in a recipe without a plug-in of that kind."""
 
-OPTIONAL: Mapping[str, str] = MappingProxyType({"rule": "no memory"})
+OPTIONAL: Mapping[str, str] = MappingProxyType(
+    {"auxiliary": "the next byte is all that training asks for", "rule": "no memory"}
+)
 """Fields that may be `none`, and what that means."""
 
 
@@ -67,6 +70,7 @@ class Recipe:
     composition: str = choice("mag", "how attention and memory are put together in a block")
     rule: str = choice("delta", "memory rule; none for a block without memory")
     optimizer: str = choice("muon", "optimizer")
+    auxiliary: str = choice(NONE, "auxiliary loss beside the next byte's, in training only", later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str) -> dict[str, Scalar]:

@@ -19,6 +19,7 @@ from training.windows import window_batch
 class Run:
     """Recipe and seed turned into weights. `step` optimizer steps of `total_steps` are done.
 
+    told: figures of the auxiliary loss at the last step that took it.
     Between two steps the model stands as in the one done last: it is scored with the depth that it was trained with.
     """
 
@@ -28,6 +29,7 @@ class Run:
             torch.manual_seed(seed)
             self.model = ByteModel(recipe)
         self.deepen(0)
+        self.told: dict[str, float] = {}
         self.optimizer: Optimizer = optimizers[recipe.optimizer](grouped(self.model), recipe.option(recipe.optimizer))
 
     def train(self, text_S: Tensor) -> float:
@@ -38,14 +40,33 @@ class Run:
         inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
         for parameter in self.model.parameters():
             parameter.grad = None
-        logits_BTV, _ = self.model(inputs_BT)
+        layers, _ = self.model.trunk(inputs_BT)
+        logits_BTV = self.model.logits(layers[-1])
         loss = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
         bits = loss.item() / math.log(2)
-        if math.isfinite(bits):
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step(multiplier((self.step + 0.5) / self.total_steps, recipe.warmup, recipe.decay))
-            self.step += 1
+        progress = (self.step + 0.5) / self.total_steps
+        beside = self.beside(layers, progress)
+        total = loss if beside is None else loss + beside
+        if not math.isfinite(total.item()):
+            return math.nan if math.isfinite(bits) else bits
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step(multiplier(progress, recipe.warmup, recipe.decay))
+        self.step += 1
         return bits
+
+    def beside(self, layers: list[Tensor], progress: float) -> Tensor | None:
+        """The weighted auxiliary loss at this point of the run. None where it has no weight: then it costs nothing."""
+        auxiliary = self.model.auxiliary
+        if auxiliary is None:
+            return None
+        for parameter in auxiliary.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        weight = auxiliary.weight(progress)
+        if weight == 0:
+            return None
+        loss: Tensor
+        loss, self.told = auxiliary(layers)
+        return weight * loss
 
     def deepen(self, step: int) -> None:
         """Set how often the looped band runs: as in the optimizer step that follows `step` done ones."""

@@ -13,6 +13,8 @@ ALGORITHMS = {
     "ssm_beside_attention": {"composition": "ssm", "rule": "none", "ssm.attention": True},
     "universal": {**PLAIN, "loops": 3},
     "looped_band": {**PLAIN, "blocks": 3, "loops": 2, "loop_first": 2, "loop_last": 2, "loop_start": 0.5},
+    "jepa": {**PLAIN, "auxiliary": "jepa"},
+    "nca": {**PLAIN, "auxiliary": "nca"},
 }
 
 
