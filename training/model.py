@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.adapters import Adapter, adapters
 from training.auxiliary import Auxiliary, auxiliaries
 from training.compositions import Carried as BlockCarried
 from training.compositions import compositions
@@ -59,6 +60,11 @@ class ByteModel(nn.Module):
         self.band, self.passes = band_of(recipe), recipe.loops
         if recipe.loops > 1:
             self.turns = nn.Parameter(torch.zeros(recipe.loops, recipe.width))
+        self.adapters = nn.ModuleList()
+        if recipe.adapter != NONE:
+            first = adapters[recipe.adapter](recipe)
+            more = range(recipe.blocks - 1) if first.place == "blocks" else ()
+            self.adapters.extend([first, *(adapters[recipe.adapter](recipe) for _ in more)])
         self.auxiliary: Auxiliary | None = None
         if recipe.auxiliary != NONE:  # made last, so that all else starts as it would without
             self.auxiliary = auxiliaries[recipe.auxiliary](recipe)
@@ -72,7 +78,7 @@ class ByteModel(nn.Module):
         return self.logits(layers[-1]), carried
 
     def trunk(self, ids_BT: Tensor, carried: Carried | None = None) -> tuple[list[Tensor], Carried]:
-        """The embedding and what stands after each run of a block -> (x_BTD each, what to carry to the next ids)."""
+        """The embedding and what stands after each run of a block, adapted -> (x_BTD each, what to carry on)."""
         before = max(0, self.ngram - 1)
         past_BS = ids_BT.new_full((len(ids_BT), before), BEGIN) if carried is None else carried.ids
         ids_BS = torch.cat([past_BS, ids_BT], dim=1)
@@ -82,9 +88,17 @@ class ByteModel(nn.Module):
         for (block, turn), state in zip(order, states, strict=True):
             x_BTD = layers[-1] + self.turns[turn] if turn is not None and self.band.loops > 1 else layers[-1]
             x_BTD, state = self.blocks[block](x_BTD, state)
-            layers.append(x_BTD)
+            layers.append(self.adapted(x_BTD, "blocks", block))
             after.append(state)
+        layers[-1] = self.adapted(layers[-1], "head", 0)
         return layers, Carried(ids_BS[:, ids_BT.shape[1] :], tuple(after))
+
+    def adapted(self, x_BTD: Tensor, place: str, index: int) -> Tensor:
+        """x through the adapter at that place, if there is one."""
+        if not self.adapters or self.adapters[0].place != place:
+            return x_BTD
+        y_BTD: Tensor = self.adapters[index](x_BTD)
+        return y_BTD
 
     def logits(self, x_BTD: Tensor) -> Tensor:
         """Logits of the next byte from what the trunk ends with."""
@@ -105,7 +119,9 @@ class ByteModel(nn.Module):
         width = self.embedding.shape[1]
         sizes = {"width": width, "blocks": len(self.blocks), "mlp_ratio": block.up.out_features // width}
         own = {"ngram": self.ngram, "ngram_buckets": self.buckets, "softcap": self.softcap}
-        return {**sizes, **own, **block.mix.echo(), **self.loop_echo(), **told(self.auxiliary, "auxiliary")}
+        adapter = self.adapters[0] if self.adapters else None
+        parts = {**told(adapter, "adapter"), **told(self.auxiliary, "auxiliary")}
+        return {**sizes, **own, **block.mix.echo(), **self.loop_echo(), **parts}
 
     def loop_echo(self) -> Mapping[str, Scalar]:
         """The fields of depth loops, from the vectors of the passes and the band."""
@@ -115,10 +131,11 @@ class ByteModel(nn.Module):
         return {"loops": len(self.turns), "loop_first": first, "loop_last": last, "loop_start": self.band.start}
 
 
-def told(part: Auxiliary | None, kind: str) -> dict[str, Scalar]:
+def told(part: nn.Module | None, kind: str) -> dict[str, Scalar]:
     """The name and the options of a plug-in that may be absent, read back from what was built."""
     if part is None:
         return {kind: NONE}
+    assert isinstance(part, Adapter | Auxiliary)
     name = type(part).__module__.rsplit(".", 1)[-1]
     return {kind: name, **{f"{name}.{key}": value for key, value in part.echo().items()}}
 

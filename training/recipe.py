@@ -20,6 +20,7 @@ Scalar = bool | int | float | str
 
 CHOICES: Mapping[str, Plugins] = MappingProxyType(
     {
+        "adapter": Plugins("training.adapters"),
         "auxiliary": Plugins("training.auxiliary"),
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
@@ -32,7 +33,7 @@ NONE = "none"
 """The value of a field in a recipe without a plug-in of that kind."""
 
 OPTIONAL: Mapping[str, str] = MappingProxyType(
-    {"auxiliary": "the next byte is all that training asks for", "rule": "no memory"}
+    {"adapter": "no adapter", "auxiliary": "the next byte is all that training asks for", "rule": "no memory"}
 )
 """Fields that may be `none`, and what that means."""
 
@@ -70,6 +71,7 @@ class Recipe:
     composition: str = choice("mag", "how attention and memory are put together in a block")
     rule: str = choice("delta", "memory rule; none for a block without memory")
     optimizer: str = choice("muon", "optimizer")
+    adapter: str = choice(NONE, "map of the states after blocks or before the head", later=True)
     auxiliary: str = choice(NONE, "auxiliary loss beside the next byte's, in training only", later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 

@@ -8,6 +8,8 @@ from training.windows import as_tensor
 
 PLAIN = {"composition": "attention", "rule": "none"}
 
+ALL_SSM = {"composition": "ssm", "rule": "none"}
+
 ALGORITHMS = {
     "ssm": {"composition": "ssm", "rule": "none"},
     "ssm_beside_attention": {"composition": "ssm", "rule": "none", "ssm.attention": True},
@@ -15,6 +17,16 @@ ALGORITHMS = {
     "looped_band": {**PLAIN, "blocks": 3, "loops": 2, "loop_first": 2, "loop_last": 2, "loop_start": 0.5},
     "jepa": {**PLAIN, "auxiliary": "jepa"},
     "nca": {**PLAIN, "auxiliary": "nca"},
+    "phi_nta": {**PLAIN, "adapter": "phi_nta"},
+    "phi_nta_after_blocks": {**PLAIN, "blocks": 2, "loops": 2, "adapter": "phi_nta", "phi_nta.place": "blocks"},
+    "all_together": {
+        **ALL_SSM,
+        "blocks": 2,
+        "loops": 2,
+        "adapter": "phi_nta",
+        "phi_nta.rank": 3,
+        "auxiliary": "jepa",
+    },
 }
 
 
