@@ -107,7 +107,7 @@ def train(text_file, artifact):
     predictor = Predictor()
     weights = [*model.parameters(), *predictor.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=4e-3, betas=(0.9, 0.99), weight_decay=0.01)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=STEPS, pct_start=0.05)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, (step + 1) / 20, (1 - step / STEPS) / 0.6))
     for step in range(STEPS):
         ids = text[torch.randint(len(text) - LENGTH, (LANES, 1)) + torch.arange(LENGTH + 1)]
         logp, _, middle = model(ids[:, :-1], model.start(LANES))

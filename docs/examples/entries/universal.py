@@ -82,7 +82,7 @@ def train(text_file, artifact):
         text = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).long()
     model = Model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.99), weight_decay=0.01)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=STEPS, pct_start=0.05)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, (step + 1) / 20, (1 - step / STEPS) / 0.6))
     for _ in range(STEPS):
         ids = text[torch.randint(len(text) - LENGTH, (LANES, 1)) + torch.arange(LENGTH + 1)]
         logp, _ = model(ids[:, :-1], model.start(LANES))
