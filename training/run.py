@@ -34,25 +34,31 @@ class Run:
 
     def train(self, text_S: Tensor) -> float:
         """One optimizer step -> its mean loss in bits per byte. Where that is not finite, no weight has moved."""
-        recipe = self.recipe
+        recipe, progress = self.recipe, (self.step + 0.5) / self.total_steps
         self.deepen(self.step)
-        size = {"batch": recipe.batch, "context": recipe.context}
-        inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
         for parameter in self.model.parameters():
             parameter.grad = None
+        bits = self.differentiate(text_S, progress) / math.log(2)
+        if math.isfinite(bits):
+            self.optimizer.step(multiplier(progress, recipe.warmup, recipe.decay))
+            self.step += 1
+        return bits
+
+    def differentiate(self, text_S: Tensor, progress: float) -> float:
+        """Give every parameter its gradient on this step's windows -> mean loss of the next byte in nats.
+
+        Where that or the auxiliary loss is not finite, what comes back is not, and there is no gradient.
+        """
+        size = {"batch": self.recipe.batch, "context": self.recipe.context}
+        inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
         layers, _ = self.model.trunk(inputs_BT)
-        logits_BTV = self.model.logits(layers[-1])
-        loss = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
-        bits = loss.item() / math.log(2)
-        progress = (self.step + 0.5) / self.total_steps
+        loss = functional.cross_entropy(self.model.logits(layers[-1]).flatten(0, 1), targets_BT.flatten())
         beside = self.beside(layers, progress)
         total = loss if beside is None else loss + beside
         if not math.isfinite(total.item()):
-            return math.nan if math.isfinite(bits) else bits
+            return loss.item() if not math.isfinite(loss.item()) else math.nan
         total.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(multiplier(progress, recipe.warmup, recipe.decay))
-        self.step += 1
-        return bits
+        return loss.item()
 
     def beside(self, layers: list[Tensor], progress: float) -> Tensor | None:
         """The weighted auxiliary loss at this point of the run. None where it has no weight: then it costs nothing."""
