@@ -120,7 +120,7 @@ class Engine:
 
     def chunk(self, ticket: queue.Ticket, request: RequestView, renewal: "Renewal") -> Chunk:
         """One chunk from the ticket's checkpoint."""
-        return run_chunk(
+        done = run_chunk(
             recipe=recipe_from(json.loads(ticket.recipe)),
             seed=ticket.seed,
             total_steps=ticket.total_steps,
@@ -132,6 +132,9 @@ class Engine:
             residents=self.residents,
             on_step=renewal.check,
         )
+        if done.auxiliary:
+            log.info("auxiliary", job=ticket.job_id, step=done.step, **done.auxiliary)
+        return done
 
     def corpus(self, digest: str) -> Corpus:
         """The corpus of that digest; no run starts on one whose held-out text also stands in another split."""

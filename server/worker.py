@@ -180,7 +180,7 @@ class Worker:
             raise Stopped
         if run.checkpoint is not None:
             self.remote.fetch(run.checkpoint, self.store)
-        return run_chunk(
+        done = run_chunk(
             recipe=recipe_from(run.ticket["recipe"]),
             seed=run.ticket["seed"],
             total_steps=run.ticket["total_steps"],
@@ -191,6 +191,9 @@ class Worker:
             residents=self.residents,
             on_step=on_step,
         )
+        if done.auxiliary:
+            log.info("auxiliary", job=run.ticket["job_id"], step=done.step, **done.auxiliary)
+        return done
 
     def corpus(self, digest: str) -> Corpus:
         """The corpus of that digest, fetched where it is missing. Raises ArtifactPrivate, SplitOverlap."""

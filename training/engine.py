@@ -40,6 +40,7 @@ class Chunk:
     start_step..step of total_steps were done. checkpoint and score are None exactly where divergence says what went
     wrong; then nothing was stored. effective_recipe is read back from what was built. train_bits: mean training loss
     in bits per byte. environment: its digest. bytes_per_second counts training alone, not scoring or storing.
+    auxiliary: figures of the auxiliary loss at the last step that took it.
     """
 
     start_step: int
@@ -55,6 +56,7 @@ class Chunk:
     train_seconds: float
     score_seconds: float
     bytes_per_second: float
+    auxiliary: Mapping[str, float]
 
 
 class Residents:
@@ -130,6 +132,7 @@ def run_chunk(
         train_seconds=train_seconds,
         score_seconds=score_seconds,
         bytes_per_second=(run.step - start_step) * recipe.step_bytes / train_seconds,
+        auxiliary=run.told,
     )
 
 

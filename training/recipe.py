@@ -20,6 +20,8 @@ Scalar = bool | int | float | str
 
 CHOICES: Mapping[str, Plugins] = MappingProxyType(
     {
+        "adapter": Plugins("training.adapters"),
+        "auxiliary": Plugins("training.auxiliary"),
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
         "rule": Plugins("training.rules"),
@@ -30,7 +32,9 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
 NONE = "none"
 """The value of a field in a recipe without a plug-in of that kind."""
 
-OPTIONAL: Mapping[str, str] = MappingProxyType({"rule": "no memory"})
+OPTIONAL: Mapping[str, str] = MappingProxyType(
+    {"adapter": "no adapter", "auxiliary": "the next byte is all that training asks for", "rule": "no memory"}
+)
 """Fields that may be `none`, and what that means."""
 
 
@@ -60,9 +64,15 @@ class Recipe:
     batch: int = number(8, 1, 4096, "windows in an optimizer step")
     warmup: float = number(0.02, 0.0, 1.0, "fraction of the budget with rising learning rate")
     decay: float = number(0.6, 0.0, 1.0, "fraction of the budget, at its end, with falling learning rate")
+    loops: int = number(1, 1, 16, "times that a band of blocks runs, with the same weights", later=True)
+    loop_first: int = number(1, 1, 64, "first block of the band, counted from 1", later=True)
+    loop_last: int = number(0, 0, 64, "last block of the band; 0 for the last of all", later=True)
+    loop_start: float = number(0.0, 0.0, 1.0, "fraction of the budget before the band runs more than once", later=True)
     composition: str = choice("mag", "how attention and memory are put together in a block")
     rule: str = choice("delta", "memory rule; none for a block without memory")
     optimizer: str = choice("muon", "optimizer")
+    adapter: str = choice(NONE, "map of the states after blocks or before the head", later=True)
+    auxiliary: str = choice(NONE, "auxiliary loss beside the next byte's, in training only", later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str) -> dict[str, Scalar]:
@@ -191,6 +201,12 @@ def refuse_impossible(recipe: Recipe, abouts: Mapping[str, About]) -> None:
         raise ImpossibleCombination(f"width {recipe.width} is not a multiple of 2 * heads = {2 * recipe.heads}.")
     if recipe.warmup + recipe.decay > 1:
         raise ImpossibleCombination(f"warmup {recipe.warmup} + decay {recipe.decay} is more than the whole budget.")
+    if recipe.loops == 1 and (recipe.loop_first, recipe.loop_last, recipe.loop_start) != (1, 0, 0.0):
+        raise ImpossibleCombination("With loops 1 no band is looped; leave loop_first, loop_last and loop_start out.")
+    if not recipe.loop_first <= (recipe.loop_last or recipe.blocks) <= recipe.blocks:
+        raise ImpossibleCombination(
+            f"The band {recipe.loop_first}..{recipe.loop_last or recipe.blocks} is none of {recipe.blocks} blocks."
+        )
 
 
 def json_schema() -> dict[str, Any]:

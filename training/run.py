@@ -17,30 +17,66 @@ from training.windows import window_batch
 
 
 class Run:
-    """Recipe and seed turned into weights. `step` optimizer steps of `total_steps` are done."""
+    """Recipe and seed turned into weights. `step` optimizer steps of `total_steps` are done.
+
+    told: figures of the auxiliary loss at the last step that took it.
+    Between two steps the model stands as in the one done last: it is scored with the depth that it was trained with.
+    """
 
     def __init__(self, recipe: Recipe, seed: int, total_steps: int) -> None:
         self.recipe, self.seed, self.total_steps, self.step = recipe, seed, total_steps, 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = ByteModel(recipe)
+        self.deepen(0)
+        self.told: dict[str, float] = {}
         self.optimizer: Optimizer = optimizers[recipe.optimizer](grouped(self.model), recipe.option(recipe.optimizer))
 
     def train(self, text_S: Tensor) -> float:
         """One optimizer step -> its mean loss in bits per byte. Where that is not finite, no weight has moved."""
-        recipe = self.recipe
-        size = {"batch": recipe.batch, "context": recipe.context}
-        inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
+        recipe, progress = self.recipe, (self.step + 0.5) / self.total_steps
+        self.deepen(self.step)
         for parameter in self.model.parameters():
             parameter.grad = None
-        logits_BTV, _ = self.model(inputs_BT)
-        loss = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
-        bits = loss.item() / math.log(2)
+        bits = self.differentiate(text_S, progress) / math.log(2)
         if math.isfinite(bits):
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step(multiplier((self.step + 0.5) / self.total_steps, recipe.warmup, recipe.decay))
+            self.optimizer.step(multiplier(progress, recipe.warmup, recipe.decay))
             self.step += 1
         return bits
+
+    def differentiate(self, text_S: Tensor, progress: float) -> float:
+        """Give every parameter its gradient on this step's windows -> mean loss of the next byte in nats.
+
+        Where that or the auxiliary loss is not finite, what comes back is not, and there is no gradient.
+        """
+        size = {"batch": self.recipe.batch, "context": self.recipe.context}
+        inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
+        layers, _ = self.model.trunk(inputs_BT)
+        loss = functional.cross_entropy(self.model.logits(layers[-1]).flatten(0, 1), targets_BT.flatten())
+        beside = self.beside(layers, progress)
+        total = loss if beside is None else loss + beside
+        if not math.isfinite(total.item()):
+            return loss.item() if not math.isfinite(loss.item()) else math.nan
+        total.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    def beside(self, layers: list[Tensor], progress: float) -> Tensor | None:
+        """The weighted auxiliary loss at this point of the run. None where it has no weight: then it costs nothing."""
+        auxiliary = self.model.auxiliary
+        if auxiliary is None:
+            return None
+        for parameter in auxiliary.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        weight = auxiliary.weight(progress)
+        if weight == 0:
+            return None
+        loss: Tensor
+        loss, self.told = auxiliary(layers)
+        return weight * loss
+
+    def deepen(self, step: int) -> None:
+        """Set how often the looped band runs: as in the optimizer step that follows `step` done ones."""
+        self.model.passes = self.model.band.passes(step, self.total_steps)
 
     def predict(self, ids_BT: Tensor) -> Tensor:
         """What the scorer asks for: log-probabilities [B, T, 256] of the byte after each id."""
@@ -73,4 +109,5 @@ def resumed(meta: Meta, tensors: Mapping[str, Tensor]) -> Run:
     run = Run(recipe_from(meta.recipe), meta.seed, meta.total_steps)
     restore(run.tensors(), tensors)
     run.step = meta.step
+    run.deepen(max(0, run.step - 1))
     return run

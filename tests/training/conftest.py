@@ -1,11 +1,18 @@
 import random
 
 import pytest
+import torch
 
 from training.artifacts import ArtifactFolder
 from training.recipe import recipe_from
 
 SMALL = {"width": 16, "blocks": 1, "heads": 2, "window": 8, "ngram": 3, "ngram_buckets": 64, "context": 32, "batch": 4}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Small models are slower on two threads than on one, above all where something else runs too."""
+    torch.set_num_threads(1)
 
 
 class Texts:

@@ -20,7 +20,7 @@ free = {
     name: numbers(spec)
     for name, spec in core_fields().items()
     if name not in CHOICES
-    and name not in ("width", "heads", "warmup", "decay")
+    and name not in ("width", "heads", "warmup", "decay", "loop_first", "loop_last", "loop_start")
     and not isinstance(spec["default"], str)
 }
 recipes = st.fixed_dictionaries({}, optional=free)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from training.rules import Gates, MemoryRule
+from training.segments import future, in_segments
 
 about = {
     "help": "gated delta rule: write what the key does not recall yet",
@@ -81,20 +81,6 @@ def segment(
         outputs.append(decayed_q @ S_BHKV + scores @ U)
         S_BHKV = decay * S_BHKV + decayed_k @ U
     return torch.stack(outputs, 2).flatten(2, 3)[:, :, :T], State(S_BHKV)
-
-
-def in_segments(x: Tensor, length: int) -> Tensor:
-    """[B, H, T] or [B, H, T, K] -> [B, H, N, C, 1 or K], the end filled with zeros, which change no state."""
-    x = x if x.ndim == 4 else x[..., None]
-    B, H, T, K = x.shape
-    tail = -T % length
-    return functional.pad(x, (0, 0, 0, tail)).view(B, H, (T + tail) // length, length, K)
-
-
-def future(a_BHNC1: Tensor) -> Tensor:
-    """bool [C, C]: True where the column lies after the row."""
-    C = a_BHNC1.shape[-2]
-    return torch.ones(C, C, dtype=torch.bool, device=a_BHNC1.device).triu(1)
 
 
 delta = MemoryRule(about, initial=initial, step=step, read=read, segment=segment)

@@ -1,0 +1,97 @@
+"""The example entries, each as its own process, driven by the protocol of docs/igla-predict.md."""
+
+import json
+import math
+import os
+import random
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ENTRIES = sorted((Path(__file__).parents[2] / "docs" / "examples" / "entries").glob("*.py"))
+SMALL = {**os.environ, "STEPS": "20", "WIDTH": "32", "DEPTH": "1", "OMP_NUM_THREADS": "1"}
+WORDS = ["return", "self", "def", "import", "for", "in", "range", "(x)", "None", "=", "1\n"]
+
+
+def text(seed, count):
+    pick = random.Random(seed)
+    return " ".join(pick.choice(WORDS) for _ in range(count)).encode()
+
+
+@pytest.fixture(scope="module", params=ENTRIES, ids=lambda path: path.stem)
+def trained(request, tmp_path_factory):
+    """(script, artifact) of an entry that was trained for a few steps."""
+    folder = tmp_path_factory.mktemp(request.param.stem)
+    (folder / "train.bin").write_bytes(text(0, 6000))
+    (folder / "artifact").mkdir()
+    command = [sys.executable, request.param, "train", "train.bin", "artifact", "7"]
+    subprocess.run(command, cwd=folder, env=SMALL, check=True)
+    return request.param, folder / "artifact"
+
+
+def frame(pipe, payload=None):
+    """Send a frame, or receive one."""
+    if payload is not None:
+        pipe.write(struct.pack("<I", len(payload)) + payload)
+        pipe.flush()
+        return None
+    return pipe.read(struct.unpack("<I", pipe.read(4))[0])
+
+
+def rows_of(script, artifact, documents):
+    """The rows of each document, in one wave, longest first; a byte is told only after its rows were read."""
+    command = [sys.executable, script, "predict", str(artifact), "7"]
+    with subprocess.Popen(command, env=SMALL, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as entry:
+        longest = len(documents[0])
+        frame(
+            entry.stdin,
+            json.dumps({"protocol": "igla-predict/1", "lanes": len(documents), "longest": longest}).encode(),
+        )
+        assert frame(entry.stdout) == b"igla-predict/1"
+        frame(entry.stdin, struct.pack("<II", len(documents), longest))
+        rows = [[] for _ in documents]
+        for at in range(longest):
+            still = sum(len(document) > at for document in documents)
+            for lane, row in enumerate(np.frombuffer(frame(entry.stdout), "<f4").reshape(still, 256)):
+                rows[lane].append(row)
+            after = sum(len(document) > at + 1 for document in documents)
+            frame(entry.stdin, struct.pack("<I", after) + bytes(document[at] for document in documents[:still]))
+        frame(entry.stdin, struct.pack("<II", 0, 0))
+        assert entry.wait(30) == 0
+    return [np.stack(row) for row in rows]
+
+
+def bpb(rows, document):
+    nll = -rows[np.arange(len(document)), np.frombuffer(document, np.uint8)].astype(np.float64)
+    return math.fsum(nll) / (math.log(2) * len(document))
+
+
+ONE, OTHER = text(4, 20), text(5, 15)
+DOCUMENTS = [ONE + b"a" * 9, ONE + b"b" * 9, ONE, OTHER]
+
+
+@pytest.fixture(scope="module")
+def rows(trained):
+    return rows_of(*trained, DOCUMENTS)
+
+
+def test_an_entry_learns_and_sends_distributions(rows):
+    for document, given in zip(DOCUMENTS, rows, strict=True):
+        assert given.shape == (len(document), 256)
+        np.testing.assert_allclose(np.exp(given.astype(np.float64)).sum(1), 1, atol=1e-5)
+    assert bpb(rows[3], OTHER) < 6
+
+
+def test_a_lane_s_rows_depend_on_what_it_was_told_and_on_nothing_else(rows):
+    same = len(ONE) + 1
+    np.testing.assert_allclose(rows[0][:same], rows[1][:same], atol=1e-4)
+    np.testing.assert_allclose(rows[0][: len(ONE)], rows[2], atol=1e-4)
+    assert np.abs(rows[0][same] - rows[1][same]).max() > 0.01
+
+
+def test_the_artifact_is_one_safetensors_file(trained):
+    assert [path.name for path in trained[1].iterdir()] == ["model.safetensors"]
