@@ -114,13 +114,13 @@ def predicted(model: Predictor, ids_BT: Tensor) -> Tensor:
 def probe(model: Predictor, ids_BT: Tensor, logp_BTV: Tensor, random: torch.Generator) -> None:
     """Ask again for a batch that was scored, disturbed and as it was; where the past moves by a bit, SeesTheFuture.
 
-    In every row all ids after a random position are changed: no prediction up to there may move, in its own row or
-    through what the rows of a batch share. Then the same ids must give the same bits: a model that keeps something
-    from one call for the next is no function of the bytes before. The probe comes after the scoring, so that it shows
-    a model no byte that is still to be scored.
+    In every row all ids after a random position are changed, in a later row from an earlier position on: no prediction
+    up to there may move, by its own row or by what a batch shares. Then the same ids must give the same bits: a model
+    that keeps something from one call for the next is no function of the bytes before. The probe comes after the
+    scoring, so that it shows a model no byte that is still to be scored.
     """
     B, T = ids_BT.shape
-    kept_B1 = torch.randint(1, max(2, T), (B, 1), generator=random)
+    kept_B1 = torch.randint(1, max(2, T), (B, 1), generator=random).sort(dim=0, descending=True).values
     noise_BT = torch.randint(1, 256, (B, T), generator=random)
     late_BT = torch.arange(T) >= kept_B1
     disturbed = predicted(model, torch.where(late_BT, (ids_BT + noise_BT) % 256, ids_BT))

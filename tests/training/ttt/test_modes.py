@@ -15,11 +15,6 @@ from training.windows import as_tensor
 STRIDE = 32
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(params=ttt)
 def mode(request):
     return request.param
