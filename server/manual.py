@@ -25,6 +25,11 @@ def race_manual() -> str:
         names = [plug_in(name, dict(about)) for name, about in folder.abouts.items()]
         if folder.shared:
             names.append(plug_in(f"every {kind}", {"fields": folder.shared}, kind))
+            names += [
+                f"{name}: {kind}.{key}={value}"
+                for name, about in folder.abouts.items()
+                for key, value in about.get("defaults", {}).items()
+            ]
         extra = [f"{NONE}: {OPTIONAL[kind]}"] if kind in OPTIONAL else []
         head = f"[bold]{kind}[/bold]: {core[kind]['help']} (default {core[kind]['default']})"
         blocks.append("\n".join([head, *names, *extra]))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
+from training.outer import Chunk, Inner, chunk_loss, logits, outer_gradients
 from training.recipe import NONE, Recipe, Scalar
 from training.scorer import Predictor
-from training.scorer.adaptive import ScoreFirst
+from training.scorer.adaptive import ScoreFirst, chunk_windows
 from training.ttt import Mode, Tensors, ttt
 
 
@@ -56,7 +56,7 @@ class Adaptation:
         for _ in range(self.steps):
             fast = {name: weight.detach().requires_grad_() for name, weight in state.fast.items()}
             weights = dict(self.mode.weights(self.model, fast, self.options))
-            loss = chunk_loss(self.model, weights, ids_1T, targets_1T, count)
+            loss = chunk_loss(self.model, weights, Chunk(ids_1T, targets_1T, count))
             gradients = dict(zip(fast, torch.autograd.grad(loss, list(fast.values())), strict=True))
             with torch.no_grad():
                 state = Learned(*self.mode.update(state.fast, state.moments, gradients, self.options))
@@ -65,6 +65,20 @@ class Adaptation:
     def reader(self) -> ScoreFirst[Learned]:
         """The reader that scores this model."""
         return ScoreFirst(self, int(self.options["stride"]))
+
+    def outer(self, progress: float) -> str:
+        """How training at this part of its budget differentiates through the inner steps; `none`: not at all."""
+        return self.mode.outer(self.options, progress) if self.mode.outer and self.steps else NONE
+
+    def outer_gradients(self, inputs_1S: Tensor, targets_1S: Tensor, kind: str) -> tuple[float, dict[str, Tensor]]:
+        """Mean loss of a text that is read as the scorer reads one, and its gradient by every weight as trained."""
+        windows = chunk_windows(inputs_1S.shape[1], int(self.options["stride"]))
+        chunks = [
+            Chunk(inputs_1S[:, each.start : each.end], targets_1S[:, each.start : each.end], each.end - each.first)
+            for each in windows
+        ]
+        inner = Inner(steps=self.steps, lr=float(self.options["inner_lr"]), clip=float(self.options["clip"]))
+        return outer_gradients(self.model, self.mode.start(self.model, self.options), chunks, inner, kind)
 
     def echo(self) -> dict[str, Scalar]:
         """The recipe fields in use."""
@@ -80,15 +94,3 @@ def adaptation(recipe: Recipe, model: nn.Module) -> Adaptation | None:
     mode: Mode = ttt[recipe.ttt]
     own = {key: value for key, value in recipe.option(recipe.ttt).items() if key in mode.about.get("fields", {})}
     return Adaptation(recipe.ttt, mode, {**recipe.option("ttt"), **own}, model)
-
-
-def logits(model: nn.Module, weights: dict[str, Tensor], ids_BT: Tensor) -> Tensor:
-    """The model's logits with some of its parameters replaced."""
-    result: Tensor = functional_call(model, weights, (ids_BT,))[0]
-    return result
-
-
-def chunk_loss(model: nn.Module, weights: dict[str, Tensor], ids_1T: Tensor, targets_1T: Tensor, count: int) -> Tensor:
-    """Mean -ln p of the last `count` targets of a window."""
-    logits_1TV = logits(model, weights, ids_1T)
-    return functional.cross_entropy(logits_1TV[0, -count:], targets_1T[0, -count:])

@@ -142,14 +142,19 @@ def field_names() -> list[str]:
 
 def plugin_fields() -> dict[str, dict[str, Any]]:
     """`plugin.option` -> {default, min, max, help} over all plug-ins of all kinds."""
-    return options_of([(kind, *item) for kind, folder in CHOICES.items() for item in folder.abouts.items()])
+    every = options_of([(kind, *item) for kind, folder in CHOICES.items() for item in folder.abouts.items()])
+    return every | {f"{kind}.{key}": spec for kind, folder in CHOICES.items() for key, spec in folder.shared.items()}
 
 
 def options_of(plugins: Iterable[tuple[str, str, About]]) -> dict[str, dict[str, Any]]:
-    """`plugin.option` and `kind.option` -> {default, min, max, help} of plug-ins given as (kind, name, header)."""
+    """`plugin.option` and `kind.option` -> {default, min, max, help} of plug-ins given as (kind, name, header).
+
+    A header's `defaults` replace those of the options that all plug-ins of its kind have.
+    """
     specs: dict[str, dict[str, Any]] = {}
     for kind, name, about in plugins:
-        specs |= {f"{kind}.{key}": spec for key, spec in CHOICES[kind].shared.items()}
+        own = {key: {"default": value} for key, value in about.get("defaults", {}).items()}
+        specs |= {f"{kind}.{key}": {**spec, **own.get(key, {})} for key, spec in CHOICES[kind].shared.items()}
         specs |= {f"{name}.{key}": spec for key, spec in about.get("fields", {}).items()}
     return specs
 

@@ -32,19 +32,36 @@ class Run:
 
     def train(self, text_S: Tensor) -> float:
         """One optimizer step -> its mean loss in bits per byte. Where that is not finite, no weight has moved."""
-        recipe = self.recipe
-        size = {"batch": recipe.batch, "context": recipe.context}
-        inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
+        recipe, progress = self.recipe, (self.step + 0.5) / self.total_steps
         for parameter in self.model.parameters():
             parameter.grad = None
-        logits_BTV, _ = self.model(inputs_BT)
-        loss = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
-        bits = loss.item() / math.log(2)
+        kind = self.adaptation.outer(progress) if self.adaptation else NONE
+        bits = (self.differentiate(text_S) if kind == NONE else self.differentiate_inner(text_S, kind)) / math.log(2)
         if math.isfinite(bits):
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step(multiplier((self.step + 0.5) / self.total_steps, recipe.warmup, recipe.decay))
+            self.optimizer.step(multiplier(progress, recipe.warmup, recipe.decay))
             self.step += 1
         return bits
+
+    def differentiate(self, text_S: Tensor) -> float:
+        """Give every parameter its gradient on this step's windows -> mean loss in nats; none if that is not finite."""
+        size = {"batch": self.recipe.batch, "context": self.recipe.context}
+        inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
+        logits_BTV, _ = self.model(inputs_BT)
+        loss = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
+        if math.isfinite(loss.item()):
+            loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    def differentiate_inner(self, text_S: Tensor, kind: str) -> float:
+        """The same through test-time training: the step's bytes are one text, read and adapted to in chunks."""
+        assert self.adaptation is not None
+        size = {"batch": 1, "context": self.recipe.step_bytes}
+        inputs_1S, targets_1S = window_batch(text_S, seed=self.seed, step=self.step, **size)
+        loss, gradients = self.adaptation.outer_gradients(inputs_1S, targets_1S, kind)
+        if math.isfinite(loss):
+            for name, parameter in self.model.named_parameters():
+                parameter.grad = gradients[name]
+        return loss
 
     def predict(self, ids_BT: Tensor) -> Tensor:
         """What the plain scorer asks for: log-probabilities [B, T, 256] of the byte after each id."""

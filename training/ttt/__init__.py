@@ -17,7 +17,12 @@ from training.recipe import Scalar
 about = {
     "fields": {
         "inner_steps": {"default": 1, "min": 0, "max": 16, "help": "steps on a chunk once it is scored; 0 for none"},
-        "inner_lr": {"default": 0.1, "min": 0.0, "max": 100.0, "help": "learning rate of such a step"},
+        "inner_lr": {
+            "default": 0.1,
+            "min": 0.0,
+            "max": 100.0,
+            "help": "learning rate of such a step; a mode may have its own default",
+        },
         "clip": {"default": 1.0, "min": 1e-6, "max": 1e6, "help": "largest norm of such a step's gradient"},
         "stride": {"default": 256, "min": 16, "max": 65536, "help": "bytes of a chunk"},
         "reset": {
@@ -27,6 +32,7 @@ about = {
         },
     },
 }
+"""A mode's header may hold `defaults` of its own for these."""
 
 Tensors = Mapping[str, Tensor]
 Options = Mapping[str, Scalar]
@@ -43,6 +49,8 @@ class Mode:
     weights: (model, fast, options) -> the parameters by name with which the model is called, in place of its own
     moments: (fast, options) -> what `update` carries beside them, before any text
     update: (fast, moments, gradients, options) -> fast and moments after a step; changes no tensor in place
+    outer: (options, progress) -> how training at this part of its budget differentiates through the inner steps, one of
+    `training.outer.KINDS`; None: a mode that only scores. A mode with it moves plain weights by clipped SGD.
     """
 
     about: About
@@ -50,6 +58,7 @@ class Mode:
     weights: Callable[[nn.Module, Tensors, Options], Tensors]
     moments: Callable[[Tensors, Options], Tensors]
     update: Callable[[Tensors, Tensors, Tensors, Options], tuple[Tensors, Tensors]]
+    outer: Callable[[Options, float], str] | None = None
 
 
 def parameters(model: nn.Module, kind: str) -> dict[str, Tensor]:
@@ -73,6 +82,11 @@ def norm(tensors: Tensors) -> Tensor:
     """Euclidean norm of all of them together, in float64; sparse ones must be coalesced."""
     parts = [g.values() if g.is_sparse else g for g in tensors.values()]
     return torch.stack([part.double().square().sum() for part in parts]).sum().sqrt()
+
+
+def descended(fast: Tensors, step: Tensors, lr: float) -> dict[str, Tensor]:
+    """w - lr v, for each w in `fast` and v in `step`, dense or sparse."""
+    return {name: torch.add(weight, step[name], alpha=-lr) for name, weight in fast.items()}
 
 
 ttt = Plugins("training.ttt")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from training.ttt import Mode, Options, Tensors, clipped, parameters
+from training.ttt import Mode, Options, Tensors, clipped, descended, parameters
 
 about = {
     "help": "SGD on the model's weights",
@@ -40,7 +40,7 @@ def update(fast: Tensors, moments: Tensors, gradients: Tensors, options: Options
     step: dict[str, Tensor] = clipped(gradients, float(options["clip"]))
     if momentum:
         step = {name: moments[name] * momentum + g for name, g in step.items()}
-    return {name: torch.add(fast[name], v, alpha=-lr) for name, v in step.items()}, step if momentum else {}
+    return descended(fast, step, lr), step if momentum else {}
 
 
 sgd = Mode(about, start=start, weights=weights, moments=moments, update=update)
