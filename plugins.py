@@ -35,6 +35,14 @@ class Plugins(Mapping[str, Any]):
         files = (file for folder in spec.submodule_search_locations for file in Path(folder).glob("*.py"))
         return {file.stem: read_about(file) for file in sorted(files) if file.stem != "__init__"}
 
+    @cached_property
+    def shared(self) -> About:
+        """Options that all plug-ins of this kind have: the `fields` of an `about` in the `__init__.py`, or none."""
+        spec = importlib.util.find_spec(self.package)
+        assert spec is not None and spec.origin, f"no package {self.package}"
+        fields: About = (literal_about(Path(spec.origin)) or {}).get("fields", {})
+        return fields
+
     def about(self, name: str) -> About:
         """The header of one plug-in. An unknown name is refused with the nearest known one."""
         if name not in self.abouts:
@@ -57,9 +65,16 @@ class Plugins(Mapping[str, Any]):
 
 def read_about(file: Path) -> About:
     """The literal `about` of a plug-in file. A file without one is a mistake of its author and stops the program."""
+    about = literal_about(file)
+    assert about is not None, f"{file}: a plug-in file holds a literal `about = {{...}}` under its imports"
+    return about
+
+
+def literal_about(file: Path) -> About | None:
+    """The literal `about` of a file, if it has one."""
     for node in ast.parse(file.read_text(encoding="utf-8"), filename=str(file)).body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["about"]:
             value = ast.literal_eval(node.value)
             assert isinstance(value, dict), f"{file}: `about` must be a dict"
             return value
-    raise AssertionError(f"{file}: a plug-in file holds a literal `about = {{...}}` under its imports")
+    return None

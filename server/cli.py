@@ -72,6 +72,22 @@ def race(
 
 
 @app.command()
+def ttt(
+    budget: Annotated[str, typer.Option(help="Text that each seed trains on.")] = "400kB",
+    recipe: Annotated[str, typer.Option(help="JSON: a recipe; one without a mode takes e2e.")] = "",
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "1597,2584,4181",
+    corpus: Annotated[str, typer.Option(help="Corpus by name or path.")] = "stdlib",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Train, score plainly, score with test-time training, and report over the seeds."""
+    from server.ttt_command import ttt_command
+
+    fields, chosen = from_json(recipe, "recipe", {}), from_json(f"[{seeds}]", "seeds", [])
+    ttt_command(settings_with(data=data), corpus, fields, budget, chosen, as_json=as_json)
+
+
+@app.command()
 def status(
     race: Annotated[str | None, typer.Argument(help="A race; leave out for all.")] = None, data: DataOption = None
 ) -> None:

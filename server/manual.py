@@ -23,18 +23,25 @@ def race_manual() -> str:
     blocks = [*HEAD, "\n".join(["[bold]Recipe fields[/bold]", *fields])]
     for kind, folder in CHOICES.items():
         names = [plug_in(name, dict(about)) for name, about in folder.abouts.items()]
+        if folder.shared:
+            names.append(plug_in(f"every {kind}", {"fields": folder.shared}, kind))
+            names += [
+                f"{name}: {kind}.{key}={value}"
+                for name, about in folder.abouts.items()
+                for key, value in about.get("defaults", {}).items()
+            ]
         extra = [f"{NONE}: {OPTIONAL[kind]}"] if kind in OPTIONAL else []
         head = f"[bold]{kind}[/bold]: {core[kind]['help']} (default {core[kind]['default']})"
         blocks.append("\n".join([head, *names, *extra]))
     return "\n\n".join(blocks)
 
 
-def plug_in(name: str, about: dict[str, object]) -> str:
+def plug_in(name: str, about: dict[str, object], prefix: str = "") -> str:
     """One line: a plug-in, what it is, and its options."""
     fields = about.get("fields", {})
     assert isinstance(fields, dict)
-    options = ", ".join(f"{name}.{key}={spec['default']}" for key, spec in fields.items())
-    return f"{name}: {about.get('help', '')}" + (f" ({options})" if options else "")
+    options = ", ".join(f"{prefix or name}.{key}={spec['default']}" for key, spec in fields.items())
+    return f"{name}: {about.get('help', 'options that all of them have')}" + (f" ({options})" if options else "")
 
 
 def limits(spec: dict[str, object]) -> str:

@@ -96,9 +96,11 @@ class Scorer:
 
         if score.fence > scores.MOST_DELIVERIES:
             raise scores.ScorersFailed(f"{score.fence - 1} scorers died over this checkpoint.")
+        corpus = self.corpus(score.corpus)
         found = rescore(
             self.runtime.artifacts.get(score.checkpoint),
-            self.corpus(score.corpus).split("validation"),
+            corpus.split("validation"),
+            documents=corpus.lengths("validation"),
             recipe_digest=score.recipe_digest,
             seed=score.seed,
             total_steps=score.total_steps,

@@ -49,6 +49,12 @@ def test_a_file_without_a_literal_header_is_a_mistake_of_its_author(tmp_path, te
         read_about(tmp_path / "bad.py")
 
 
+def test_options_that_all_share_are_read_from_the_package_without_importing_it(animals, tmp_path):
+    assert animals.shared == {}
+    (tmp_path / "zoo" / "animals" / "__init__.py").write_text("import nowhere\nabout = {'fields': {'age': 1}}\n")
+    assert Plugins("zoo.animals").shared == {"age": 1}
+
+
 def test_listing_and_checking_recipes_does_not_import_torch():
     code = (
         "import sys; from training.recipe import recipe_from, json_schema; recipe_from({}); json_schema(); "

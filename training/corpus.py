@@ -184,10 +184,16 @@ class Corpus:
             self.texts[name] = text
         return self.texts[name]
 
+    def lengths(self, name: str) -> tuple[int, ...]:
+        """The length of each document of a split, in order."""
+        if name not in self.manifest.splits:
+            raise unknown("split", name, self.manifest.splits)
+        return self.manifest.splits[name].lengths
+
     def documents(self, name: str) -> list[bytes]:
         """The documents of a split, in order."""
         text = self.split(name)
-        return [text[start:end] for start, end in pairwise(accumulate(self.manifest.splits[name].lengths, initial=0))]
+        return [text[start:end] for start, end in pairwise(accumulate(self.lengths(name), initial=0))]
 
 
 def refuse_overlap(corpus: Corpus) -> None:

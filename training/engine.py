@@ -3,7 +3,7 @@
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from training.environment import Environment, EnvironmentChanged, environment
 from training.memory_pool import keep_freed_memory
 from training.recipe import Recipe, Scalar
 from training.run import Run, resumed
-from training.scorer import NotNormalised, Score, score
+from training.scorer import NotNormalised, Score
 from training.windows import as_tensor
 
 __all__ = ["CheckpointMismatch", "Chunk", "EnvironmentChanged", "Residents", "run_chunk"]
@@ -115,7 +115,7 @@ def run_chunk(
     start_step, began = run.step, time.perf_counter()
     bits, divergence = trained(run, as_tensor(corpus.split("train")), steps, on_step)
     train_seconds, began = time.perf_counter() - began, time.perf_counter()
-    measured, divergence = (None, divergence) if divergence else scored(run, corpus.split(split))
+    measured, divergence = (None, divergence) if divergence else scored(run, corpus.split(split), corpus.lengths(split))
     score_seconds = time.perf_counter() - began
     effective = run.effective()
     return Chunk(
@@ -182,11 +182,10 @@ def trained(run: Run, text_S: Tensor, steps: int, on_step: OnStep | None) -> tup
     return total / steps, None if run.finite() else f"A weight is not finite at step {run.step}."
 
 
-def scored(run: Run, text: bytes) -> tuple[Score | None, str | None]:
-    """The score of the weights that the optimizer evaluates -> (score, what diverged)."""
+def scored(run: Run, text: bytes, documents: Sequence[int]) -> tuple[Score | None, str | None]:
+    """The score of the run's weights on documents of these lengths -> (score, what diverged)."""
     try:
-        with run.optimizer.evaluation_weights():
-            result = score(run.predict, text, probe_seed=run.seed + run.step)
+        result = run.measure(text, documents)
     except NotNormalised as refusal:  # log_softmax is normalised unless a logit is not finite
         return None, f"At step {run.step} a prediction is not finite: {refusal.message}"
     if not math.isfinite(result.bpb):

@@ -1,14 +1,15 @@
 """Recipe: all that decides a run's numbers, except its seed and its budget. Imports no torch.
 
 A recipe is written as a flat JSON object. Its fields are those of `Recipe` plus the options of the plug-ins it chooses,
-spelt `plugin.option`: `{"optimizer": "muon", "muon.lr": 0.02}`. Whatever is left out takes its default, so `{}` is the
+spelt `plugin.option`: `{"optimizer": "muon", "muon.lr": 0.02}`; options that all plug-ins of a kind have are spelt
+`kind.option`. Whatever is left out takes its default, so `{}` is the
 default recipe. The digest is taken over the complete form: two spellings of one recipe are one recipe.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +26,7 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
         "rule": Plugins("training.rules"),
+        "ttt": Plugins("training.ttt"),
     }
 )
 """Fields whose value names a plug-in, with the folder that holds them."""
@@ -33,7 +35,12 @@ NONE = "none"
 """The value of a field in a recipe without a plug-in of that kind."""
 
 OPTIONAL: Mapping[str, str] = MappingProxyType(
-    {"adapter": "no adapter", "auxiliary": "the next byte is all that training asks for", "rule": "no memory"}
+    {
+        "adapter": "no adapter",
+        "auxiliary": "the next byte is all that training asks for",
+        "rule": "no memory",
+        "ttt": "the weights stay as trained while a text is scored",
+    }
 )
 """Fields that may be `none`, and what that means."""
 
@@ -73,6 +80,7 @@ class Recipe:
     optimizer: str = choice("muon", "optimizer")
     adapter: str = choice(NONE, "map of the states after blocks or before the head", later=True)
     auxiliary: str = choice(NONE, "auxiliary loss beside the next byte's, in training only", later=True)
+    ttt: str = choice(NONE, "test-time training: how the model goes on learning from bytes once scored", later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str) -> dict[str, Scalar]:
@@ -125,7 +133,7 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
             raise unknown("recipe field", name, field_names())
     recipe = Recipe(**checked)
     abouts = chosen(recipe)
-    specs = {f"{name}.{key}": spec for name, about in abouts.items() for key, spec in about.get("fields", {}).items()}
+    specs = options_of(abouts)
     for name in (key for key in given if "." in key):
         if name not in specs:
             raise foreign_option(name, recipe)
@@ -147,14 +155,28 @@ def field_names() -> list[str]:
 
 def plugin_fields() -> dict[str, dict[str, Any]]:
     """`plugin.option` -> {default, min, max, help} over all plug-ins of all kinds."""
-    every = (item for folder in CHOICES.values() for item in folder.abouts.items())
-    return {f"{name}.{key}": spec for name, about in every for key, spec in about.get("fields", {}).items()}
+    every = options_of([(kind, *item) for kind, folder in CHOICES.items() for item in folder.abouts.items()])
+    return every | {f"{kind}.{key}": spec for kind, folder in CHOICES.items() for key, spec in folder.shared.items()}
 
 
-def chosen(recipe: Recipe) -> dict[str, About]:
-    """name -> header of the plug-ins that the recipe names."""
+def options_of(plugins: Iterable[tuple[str, str, About]]) -> dict[str, dict[str, Any]]:
+    """`plugin.option` and `kind.option` -> {default, min, max, help} of plug-ins given as (kind, name, header).
+
+    A header's `defaults` replace those of the options that all plug-ins of its kind have.
+    """
+    specs: dict[str, dict[str, Any]] = {}
+    for kind, name, about in plugins:
+        own = {key: {"default": value} for key, value in about.get("defaults", {}).items()}
+        specs |= {f"{kind}.{key}": {**spec, **own.get(key, {})} for key, spec in CHOICES[kind].shared.items()}
+        specs |= {f"{name}.{key}": spec for key, spec in about.get("fields", {}).items()}
+    return specs
+
+
+def chosen(recipe: Recipe) -> list[tuple[str, str, About]]:
+    """(kind, name, header) of the plug-ins that the recipe names."""
     names = {kind: str(getattr(recipe, kind)) for kind in CHOICES}
-    return {name: CHOICES[kind].about(name) for kind, name in names.items() if not (kind in OPTIONAL and name == NONE)}
+    present = {kind: name for kind, name in names.items() if not (kind in OPTIONAL and name == NONE)}
+    return [(kind, name, CHOICES[kind].about(name)) for kind, name in present.items()]
 
 
 def check(name: str, spec: Mapping[str, Any], value: Any) -> Scalar:
@@ -180,18 +202,25 @@ def foreign_option(name: str, recipe: Recipe) -> Exception:
     if name not in plugin_fields():
         return unknown("recipe field", name, field_names())
     plugin = name.split(".", 1)[0]
-    kind = next(kind for kind, folder in CHOICES.items() if plugin in folder)
+    if plugin in CHOICES:
+        return ImpossibleCombination(f"{shown(name)} is an option of every {plugin}; this recipe has {plugin} {NONE}.")
+    kind = next(kind for kind, folder in CHOICES.items() if name in options_of(plugin_of(kind, folder, plugin)))
     return ImpossibleCombination(
         f"{shown(name)} is an option of the {kind} {plugin}; this recipe has {kind} {getattr(recipe, kind)}."
     )
 
 
-def refuse_impossible(recipe: Recipe, abouts: Mapping[str, About]) -> None:
+def plugin_of(kind: str, folder: Plugins, name: str) -> list[tuple[str, str, About]]:
+    """The plug-in of that name and kind, if there is one."""
+    return [(kind, name, folder.about(name))] if name in folder else []
+
+
+def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) -> None:
     """Raise ImpossibleCombination where a plug-in's `combines` or the shapes forbid the recipe.
 
     `combines` maps a field to the values it may have beside the plug-in; `"*"` stands for every plug-in but none.
     """
-    for name, about in abouts.items():
+    for _, name, about in abouts:
         for other, allowed in about.get("combines", {}).items():
             value = getattr(recipe, other)
             if value not in allowed and not ("*" in allowed and value != NONE):

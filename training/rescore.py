@@ -1,6 +1,6 @@
 """Rescore: load a checkpoint that came from outside and measure it on text that is held here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from training.engine import CheckpointMismatch
 from training.environment import environment
 from training.recipe import recipe_from
 from training.run import resumed
-from training.scorer import Score, score
+from training.scorer import Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,20 +23,28 @@ class Rescored:
 
 
 def rescore(
-    data: bytes, text: bytes, *, recipe_digest: str, seed: int, total_steps: int, step: int, threads: int = 1
+    data: bytes,
+    text: bytes,
+    *,
+    documents: Sequence[int],
+    recipe_digest: str,
+    seed: int,
+    total_steps: int,
+    step: int,
+    threads: int = 1,
 ) -> Rescored:
     """Measure the checkpoint of this step of this run on the text, exactly as a chunk that ends there would.
 
-    In the environment of the checkpoint the score is that chunk's to the last bit. Nothing is built before the
-    checkpoint has said that it belongs to the run. Sets torch's thread count for the whole process.
+    documents: lengths of the documents that the text consists of. In the environment of the checkpoint the score is
+    that chunk's to the last bit. Nothing is built before the checkpoint has said that it belongs to the run. Sets
+    torch's thread count for the whole process.
     Raises CheckpointCorrupt, CheckpointMismatch, NotNormalised, SeesTheFuture, InvalidValue.
     """
     torch.set_num_threads(threads)
     meta, tensors = unpack(data)
     refuse_another(meta, recipe_digest, (seed, total_steps, step))
     run = resumed(meta, tensors)
-    with run.optimizer.evaluation_weights():
-        measured = score(run.predict, text, probe_seed=run.seed + run.step)
+    measured = run.measure(text, documents)
     here = environment()
     return Rescored(
         score=measured, environment=here.digest, same_environment=dict(meta.environment) == dict(here.facts)

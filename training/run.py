@@ -1,18 +1,21 @@
 """A live run: a model, its optimizer, and the step it has reached."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.adapting import Adaptation, adaptation
 from training.checkpoint import Meta, pack, restore
 from training.environment import Environment
 from training.model import ByteModel
 from training.optimizers import Optimizer, grouped, optimizers
-from training.recipe import Recipe, recipe_from
+from training.recipe import NONE, Recipe, recipe_from
 from training.schedule import multiplier
+from training.scorer import Score, score
+from training.scorer.adaptive import score_adaptive
 from training.windows import window_batch
 
 
@@ -31,6 +34,7 @@ class Run:
         self.deepen(0)
         self.told: dict[str, float] = {}
         self.optimizer: Optimizer = optimizers[recipe.optimizer](grouped(self.model), recipe.option(recipe.optimizer))
+        self.adaptation: Adaptation | None = adaptation(recipe, self.model)
 
     def train(self, text_S: Tensor) -> float:
         """One optimizer step -> its mean loss in bits per byte. Where that is not finite, no weight has moved."""
@@ -38,7 +42,9 @@ class Run:
         self.deepen(self.step)
         for parameter in self.model.parameters():
             parameter.grad = None
-        bits = self.differentiate(text_S, progress) / math.log(2)
+        kind = self.adaptation.outer(progress) if self.adaptation else NONE
+        nats = self.differentiate(text_S, progress) if kind == NONE else self.differentiate_inner(text_S, kind)
+        bits = nats / math.log(2)
         if math.isfinite(bits):
             self.optimizer.step(multiplier(progress, recipe.warmup, recipe.decay))
             self.step += 1
@@ -78,9 +84,32 @@ class Run:
         """Set how often the looped band runs: as in the optimizer step that follows `step` done ones."""
         self.model.passes = self.model.band.passes(step, self.total_steps)
 
+    def differentiate_inner(self, text_S: Tensor, kind: str) -> float:
+        """The same through test-time training: the step's bytes are one text, read and adapted to in chunks."""
+        assert self.adaptation is not None
+        size = {"batch": 1, "context": self.recipe.step_bytes}
+        inputs_1S, targets_1S = window_batch(text_S, seed=self.seed, step=self.step, **size)
+        loss, gradients = self.adaptation.outer_gradients(inputs_1S, targets_1S, kind)
+        if math.isfinite(loss):
+            for name, parameter in self.model.named_parameters():
+                parameter.grad = gradients[name]
+        return loss
+
     def predict(self, ids_BT: Tensor) -> Tensor:
-        """What the scorer asks for: log-probabilities [B, T, 256] of the byte after each id."""
+        """What the plain scorer asks for: log-probabilities [B, T, 256] of the byte after each id."""
         return functional.log_softmax(self.model(ids_BT)[0], dim=-1)
+
+    def measure(self, text: bytes, documents: Sequence[int]) -> Score:
+        """The score of the weights that the optimizer evaluates; they are as before afterwards.
+
+        A recipe with test-time training adapts on the way, each document of these lengths for itself; with no inner
+        step nothing can change, and the score is the plain one. Raises NotNormalised, SeesTheFuture, InvalidValue.
+        """
+        seed, learning = self.seed + self.step, self.adaptation
+        with self.optimizer.evaluation_weights():
+            if learning is None or learning.steps == 0:
+                return score(self.predict, text, probe_seed=seed)
+            return score_adaptive(learning.reader(), text, probe_seed=seed, documents=documents, reset=learning.resets)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every live tensor that a checkpoint holds, by name."""
@@ -101,7 +130,8 @@ class Run:
         name = type(self.optimizer).__module__.rsplit(".", 1)[-1]
         options = {f"{name}.{key}": value for key, value in self.optimizer.echo().items()}
         used = {key: getattr(self.recipe, key) for key in ("batch", "context", "warmup", "decay")}
-        return recipe_from({**self.model.echo(), **used, **options, "optimizer": name})
+        learning = self.adaptation.echo() if self.adaptation else {"ttt": NONE}
+        return recipe_from({**self.model.echo(), **used, **options, **learning, "optimizer": name})
 
 
 def resumed(meta: Meta, tensors: Mapping[str, Tensor]) -> Run:

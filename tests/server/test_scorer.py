@@ -202,9 +202,9 @@ def test_the_score_of_a_private_corpus_is_measured_here(runtime, scorer):
 
 def test_rescoring_is_what_the_chunk_did(runtime, hand):
     chunk = hand.train()
+    corpus = Corpus.load(hand.ticket["corpus"], runtime.artifacts)
     found = rescore(
-        runtime.artifacts.get(chunk.checkpoint),
-        Corpus.load(hand.ticket["corpus"], runtime.artifacts).split("validation"),
+        runtime.artifacts.get(chunk.checkpoint), corpus.split("validation"), documents=corpus.lengths("validation"),
         recipe_digest=chunk.effective_digest, seed=hand.ticket["seed"], total_steps=30, step=10,
     )  # fmt: skip
     assert found.score == chunk.score

@@ -25,6 +25,9 @@ class Texts:
     def split(self, name):
         return self.texts[name]
 
+    def lengths(self, name):
+        return (len(self.texts[name]),)
+
 
 def sentences(seed, count):
     """Text with something to learn: a few words in random order."""

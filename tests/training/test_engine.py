@@ -75,7 +75,8 @@ from training.engine import run_chunk
 from training.recipe import recipe_from
 texts = {texts.texts!r}
 chunk = run_chunk(recipe=recipe_from({small().as_json()!r}), seed=7, total_steps={TOTAL}, steps=4,
-                  corpus=SimpleNamespace(split=texts.get), store=ArtifactFolder(Path({str(tmp_path / "other")!r})))
+                  corpus=SimpleNamespace(split=texts.get, lengths=lambda name: [len(texts[name])]),
+                  store=ArtifactFolder(Path({str(tmp_path / "other")!r})))
 print(chunk.checkpoint, chunk.score.nll_sum)
 """
     command = [sys.executable, "-W", "error", "-c", script]

@@ -113,3 +113,24 @@ def test_the_schema_lists_every_field_and_is_closed():
     assert list(schema["properties"]) == field_names()
     assert schema["additionalProperties"] is False
     assert set(schema["properties"]["optimizer"]["enum"]) == set(CHOICES["optimizer"])
+
+
+def test_options_that_a_kind_s_plug_ins_share_are_spelt_by_the_kind_and_a_mode_may_have_its_own_default():
+    assert recipe_from({"ttt": "sgd", "ttt.inner_steps": 3}).option("ttt")["inner_steps"] == 3
+    assert recipe_from({"ttt": "sgd"}).option("ttt")["inner_lr"] == 0.1
+    assert recipe_from({"ttt": "lora"}).option("ttt")["inner_lr"] == 0.01
+    assert recipe_from({"ttt": "lora", "ttt.inner_lr": 0.1}).digest != recipe_from({"ttt": "lora"}).digest
+
+
+@pytest.mark.parametrize("steps", [-1, 17, 1.0])
+def test_inner_steps_lie_between_none_and_sixteen(steps):
+    with pytest.raises(InvalidValue, match=r"ttt\.inner_steps must"):
+        recipe_from({"ttt": "sgd", "ttt.inner_steps": steps})
+
+
+def test_without_test_time_training_its_options_are_refused_and_absent():
+    assert not any(key.startswith("ttt.") for key in DEFAULT.as_json())
+    with pytest.raises(ImpossibleCombination, match="every ttt; this recipe has ttt none"):
+        recipe_from({"ttt.inner_steps": 1})
+    with pytest.raises(ImpossibleCombination, match="option of the ttt lora; this recipe has ttt sgd"):
+        recipe_from({"ttt": "sgd", "lora.rank": 2})

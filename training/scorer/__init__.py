@@ -1,31 +1,25 @@
 """The scorer: bits per byte of a whole text, computed here and nowhere else.
 
 BPB = sum of -ln p(byte) / (ln 2 x bytes), where the bytes are those of the text. A model is asked for the distribution
-of each byte from the bytes before it, in one left-to-right pass; every byte is scored exactly once.
+of each byte from the bytes before it, in one left-to-right pass; every byte is scored exactly once. Which bytes a model
+is shown together says `training.scorer.windows`; models that learn from what was scored: `training.scorer.adaptive`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from errors import InvalidValue, Refusal
-from training.ngrams import BEGIN
+from errors import Refusal
+from training.scorer.windows import OVERLAP, WINDOW, Window, batches, checked, ids_of, inputs, plan, plans, targets
+
+__all__ = ["OVERLAP", "VERSION", "WINDOW", "NotNormalised", "Predictor", "Score", "SeesTheFuture", "plan", "score"]
 
 VERSION = "1"
 """Named beside every score. Any change of this file that can change a bit of a score raises it."""
-
-WINDOW = 2048
-"""Bytes that a model is given at once."""
-
-OVERLAP = 256
-"""Bytes of real left context that a window repeats from the one before it; they are not scored again."""
-
-BATCH = 4
-"""Windows in one call of the model."""
 
 TOLERANCE = 1e-5
 """How far a distribution's float32 sum may lie from one."""
@@ -62,53 +56,45 @@ class Score:
     version: str = VERSION
 
 
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """Positions start..end of the text are given, first..end are scored."""
+def score(
+    model: Predictor,
+    text: bytes,
+    *,
+    probe_seed: int,
+    window: int = WINDOW,
+    overlap: int = OVERLAP,
+    documents: Sequence[int] | None = None,
+) -> Score:
+    """Score the whole text. Raises NotNormalised, SeesTheFuture, InvalidValue (empty text, impossible windows).
 
-    start: int
-    first: int
-    end: int
-
-
-def score(model: Predictor, text: bytes, *, probe_seed: int) -> Score:
-    """Score the whole text. Raises NotNormalised, SeesTheFuture, InvalidValue (empty text).
-
-    probe_seed: draws where in which window the future is disturbed to see whether the past moves.
+    window, overlap: bytes that the model is given at once, and how many of them at least lie before the first that is
+    scored. documents: lengths of the documents that the text consists of; no context crosses from one to the next.
+    None: the text is one. probe_seed: draws where the future is disturbed to see whether the past moves.
     """
-    if not text:
-        raise InvalidValue("An empty text has no bits per byte.")
-    ids_S = torch.cat([torch.tensor([BEGIN]), torch.frombuffer(bytearray(text), dtype=torch.uint8).long()])
-    windows = plan(len(text))
+    checked(text, documents, window, overlap)
+    ids_S, random = ids_of(text), torch.Generator().manual_seed(probe_seed)
+    every = list(batches(plans(documents or [len(text)], window, overlap)))
+    probed = int(torch.randint(len(every), (), generator=random))
+    values: list[float] = []
     with torch.inference_mode():
-        probe(model, ids_S, windows, probe_seed)
-        nll_sum = math.fsum(nll for batch in batches(windows) for nll in losses(model, ids_S, batch))
-    return Score(nll_sum=nll_sum, byte_count=len(text), bpb=nll_sum / (math.log(2) * len(text)))
+        for index, batch in enumerate(every):
+            ids_BT = inputs(ids_S, batch)
+            logp_BTV = predicted(model, ids_BT)
+            values += losses(logp_BTV, ids_S, batch)
+            if index == probed:
+                probe(model, ids_BT, logp_BTV, random)
+    return total(values)
 
 
-def plan(length: int, window: int = WINDOW, overlap: int = OVERLAP) -> list[Window]:
-    """Windows over a text of `length` bytes: each byte is scored once, and sees all bytes before it or >= `overlap`.
-
-    All windows are equally long; the last one reaches further back instead of being shorter.
-    """
-    windows = [Window(start=0, first=0, end=min(window, length))]
-    while windows[-1].end < length:
-        first = windows[-1].end
-        end = min(first + window - overlap, length)
-        windows.append(Window(start=end - window, first=first, end=end))
-    return windows
+def total(values: Sequence[float]) -> Score:
+    """The score of a text whose bytes cost these nats."""
+    nll_sum = math.fsum(values)
+    return Score(nll_sum=nll_sum, byte_count=len(values), bpb=nll_sum / (math.log(2) * len(values)))
 
 
-def batches(windows: list[Window]) -> Iterator[list[Window]]:
-    """Groups of at most BATCH windows, in order."""
-    return (windows[at : at + BATCH] for at in range(0, len(windows), BATCH))
-
-
-def losses(model: Predictor, ids_S: Tensor, batch: list[Window]) -> list[float]:
-    """-ln p of every scored byte of these windows, in order, in float64. Raises NotNormalised."""
-    logp_BTV = predicted(model, torch.stack([ids_S[w.start : w.end] for w in batch]))
-    targets_BT = torch.stack([ids_S[w.start + 1 : w.end + 1] for w in batch])
-    nll_BT = -logp_BTV.gather(-1, targets_BT[..., None])[..., 0].double()
+def losses(logp_BTV: Tensor, ids_S: Tensor, batch: Sequence[Window]) -> list[float]:
+    """-ln p of every scored byte of these windows, in order, in float64."""
+    nll_BT = -logp_BTV.gather(-1, targets(ids_S, batch)[..., None])[..., 0].double()
     values: list[float] = torch.cat([row[w.first - w.start :] for w, row in zip(batch, nll_BT, strict=True)]).tolist()
     return values
 
@@ -125,14 +111,22 @@ def predicted(model: Predictor, ids_BT: Tensor) -> Tensor:
     return logp_BTV
 
 
-def probe(model: Predictor, ids_S: Tensor, windows: list[Window], seed: int) -> None:
-    """Change every id after a random position of a random window: no bit up to there may move, else SeesTheFuture."""
-    random = torch.Generator().manual_seed(seed)
-    window = windows[int(torch.randint(len(windows), (), generator=random))]
-    ids_1T = ids_S[None, window.start : window.end]
-    kept = int(torch.randint(1, ids_1T.shape[1] + 1, (), generator=random))
-    disturbed_1T = ids_1T.clone()
-    noise = torch.randint(1, 256, (1, ids_1T.shape[1] - kept), generator=random)
-    disturbed_1T[:, kept:] = (ids_1T[:, kept:] + noise) % 256
-    if not torch.equal(predicted(model, ids_1T)[:, :kept], predicted(model, disturbed_1T)[:, :kept]):
-        raise SeesTheFuture(f"Later bytes changed a prediction at or before position {kept - 1} of a window.")
+def probe(model: Predictor, ids_BT: Tensor, logp_BTV: Tensor, random: torch.Generator) -> None:
+    """Ask again for a batch that was scored, disturbed and as it was; where the past moves by a bit, SeesTheFuture.
+
+    In every row all ids after a random position are changed, in a later row from an earlier position on: no prediction
+    up to there may move, by its own row or by what a batch shares. Then the same ids must give the same bits: a model
+    that keeps something from one call for the next is no function of the bytes before. The probe comes after the
+    scoring, so that it shows a model no byte that is still to be scored.
+    """
+    B, T = ids_BT.shape
+    kept_B1 = torch.randint(1, max(2, T), (B, 1), generator=random).sort(dim=0, descending=True).values
+    noise_BT = torch.randint(1, 256, (B, T), generator=random)
+    late_BT = torch.arange(T) >= kept_B1
+    disturbed = predicted(model, torch.where(late_BT, (ids_BT + noise_BT) % 256, ids_BT))
+    moved_BT = (disturbed != logp_BTV).any(-1) & ~late_BT
+    if moved_BT.any():
+        row, position = moved_BT.nonzero()[0].tolist()
+        raise SeesTheFuture(f"Later bytes changed the prediction at position {position} of row {row} of a batch.")
+    if not torch.equal(predicted(model, ids_BT), logp_BTV):
+        raise SeesTheFuture("The same bytes gave another prediction when they were asked for again.")

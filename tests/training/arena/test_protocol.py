@@ -17,7 +17,7 @@ from training.arena.entry import Entry
 from training.arena.protocol import TOLERANCE, Ledger, check_rows, columns, waves
 from training.arena.sandbox import why_not
 from training.ngrams import BEGIN
-from training.scorer import losses, plan, score
+from training.scorer import score
 
 documents = st.lists(st.binary(max_size=30), max_size=20)
 
@@ -157,15 +157,12 @@ def test_a_model_scores_the_same_to_the_last_bit_as_in_our_own_scorer(outcome_of
     assert (outcome.nll_sum, outcome.byte_count, outcome.bpb) == (inside.nll_sum, inside.byte_count, inside.bpb)
 
 
-def test_many_lanes_in_several_waves_score_what_the_documents_score_alone(outcome_of):
+def test_many_lanes_in_several_waves_score_what_our_own_scorer_gives_the_documents(outcome_of):
     texts = [*scripts.drawn().heldout, b"", b"x", bytes(range(256))]
     outcome, table = outcome_of(texts, 4)
-    alone = []
-    for text in filter(None, texts):
-        ids_S = torch.tensor([BEGIN, *text])
-        alone += losses(lambda ids_BT: table[ids_BT], ids_S, plan(len(text)))
-    assert outcome.nll_sum == math.fsum(alone)
-    assert outcome.byte_count == len(alone) == sum(map(len, texts))
+    documents = [len(text) for text in texts if text]
+    inside = score(lambda ids_BT: table[ids_BT], b"".join(texts), probe_seed=0, documents=documents)
+    assert (outcome.nll_sum, outcome.byte_count) == (inside.nll_sum, inside.byte_count)
 
 
 def test_the_begin_of_a_lane_is_not_a_byte():
