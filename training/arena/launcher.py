@@ -42,13 +42,17 @@ def main(plan_fd: int, report_fd: int, life_fd: int) -> None:
     except OSError as error:
         report(report_fd, {"setup": str(error)})
         return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    launcher = os.pidfd_open(os.getpid())
     init = os.fork()
     if init == 0:
         os.close(life_fd)
-        run_as_init(plan, report_fd, who)
+        run_as_init(plan, report_fd, launcher, who)
     silence()
-    pid_fd = os.pidfd_open(init)
-    ready, _, _ = select.select([life_fd, pid_fd], [], [])
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(init, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    ended = os.pidfd_open(init)
+    ready, _, _ = select.select([life_fd, ended], [], [])
     if life_fd in ready:
         os.kill(init, signal.SIGKILL)
     os.waitpid(init, 0)
@@ -67,10 +71,12 @@ def enter_namespaces(plan: Mapping[str, Any]) -> tuple[int, int]:
     return INSIDE, INSIDE
 
 
-def run_as_init(plan: Mapping[str, Any], report_fd: int, who: tuple[int, int]) -> NoReturn:
+def run_as_init(plan: Mapping[str, Any], report_fd: int, launcher: int, who: tuple[int, int]) -> NoReturn:
     """The first process of the new pid namespace. When it ends, the kernel kills all others."""
     try:
         kernel.die_with_parent()
+        if select.select([launcher], [], [], 0)[0]:
+            os._exit(1)
         os.umask(0o022)
         Path("/proc/self/oom_score_adj").write_text("1000")
         target = os.open(plan["export"], os.O_RDONLY | os.O_DIRECTORY) if plan["export"] else None

@@ -81,10 +81,11 @@ class Sandboxed:
         return ending(self.report)
 
     def kill(self) -> None:
-        """Let go of the life line; when the launcher is gone, so is everything it started."""
+        """Let go of the life line, and say so; when the launcher is gone, so is everything it started."""
         if self.life >= 0:
             os.close(self.life)
             self.life = -1
+        self.process.terminate()
         self.process.wait()
 
     def __enter__(self) -> Self:

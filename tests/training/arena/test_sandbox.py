@@ -15,7 +15,7 @@ import pytest
 
 from tests.training.arena.driving import PROJECT, QUICK
 from training.arena import seccomp
-from training.arena.sandbox import another_uid, surroundings, why_not
+from training.arena.sandbox import Box, another_uid, start, surroundings, why_not
 
 CALL = "import ctypes; print(ctypes.CDLL(None, use_errno=True).syscall({}), ctypes.get_errno())"
 X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of these calls are those of x86_64")
@@ -377,6 +377,33 @@ def test_it_dies_with_the_host(tmp_path):
     while alive("3601.25") and monotonic() < deadline:
         sleep(0.01)
     assert not alive("3601.25")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_it_dies_with_its_launcher(tmp_path, number):
+    if reason := why_not():
+        pytest.skip(f"no sandbox here: {reason}")
+    sleeps = ("-c", "print(1, flush=True); import time; time.sleep(3602.25)")
+    with start(Box(python=sys.executable, arguments=sleeps, folder=tmp_path, limits=QUICK)) as sandboxed:
+        os.read(sandboxed.stdout, 1)
+        assert alive("3602.25")
+        sandboxed.process.send_signal(number)
+        sandboxed.process.wait(10)
+        deadline = monotonic() + 10
+        while alive("3602.25") and monotonic() < deadline:
+            sleep(0.01)
+        assert not alive("3602.25")
+
+
+def test_it_can_be_killed_while_somebody_else_holds_the_life_line(tmp_path):
+    if reason := why_not():
+        pytest.skip(f"no sandbox here: {reason}")
+    sleeps = ("-c", "import time; time.sleep(3603.25)")
+    with start(Box(python=sys.executable, arguments=sleeps, folder=tmp_path, limits=QUICK)) as sandboxed:
+        copy = os.dup(sandboxed.life)
+        sandboxed.kill()
+        os.close(copy)
+    assert not alive("3603.25")
 
 
 def test_what_it_leaves_in_the_artifact_folder_comes_out(arena):
