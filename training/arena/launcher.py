@@ -40,7 +40,7 @@ def main(plan_fd: int, report_fd: int, life_fd: int) -> None:
     try:
         who = enter_namespaces(plan)
     except OSError as error:
-        report(report_fd, {"setup": str(error)})
+        report(report_fd, {"setup": told(error)})
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     launcher = os.pidfd_open(os.getpid())
@@ -95,7 +95,7 @@ def run_as_init(plan: Mapping[str, Any], report_fd: int, launcher: int, who: tup
             found["export"] = export(Path("/tmp/artifact"), target, **most)
         report(report_fd, found)
     except OSError as error:
-        report(report_fd, {"setup": str(error)})
+        report(report_fd, {"setup": told(error)})
     os._exit(0)
 
 
@@ -159,7 +159,7 @@ def become_entry(plan: Mapping[str, Any], report_fd: int, who: tuple[int, int]) 
         kernel.install(seccomp.program())
         os.execve(plan["arguments"][0], plan["arguments"], plan["env"])
     except OSError as error:
-        report(report_fd, {"setup": str(error)})
+        report(report_fd, {"setup": told(error)})
     os._exit(MISSING_PROGRAM)
 
 
@@ -185,6 +185,11 @@ def silence() -> None:
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
+
+
+def told(error: OSError) -> str:
+    """What went wrong, without its number."""
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
 
 
 def report(fd: int, found: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ HIGHEST_UID = 2**31 - 2
 
 
 class ArenaUnavailable(Refusal):
-    """Run the arena on Linux, as root or as a user who may make namespaces; `igla doctor` says what lacks."""
+    """Run the arena on Linux 5.12 or newer, as root or a user who may make namespaces; the message says what lacks."""
 
     code = "arena_unavailable"
     status = 503

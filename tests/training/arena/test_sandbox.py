@@ -18,6 +18,9 @@ from training.arena import seccomp
 from training.arena.sandbox import Box, another_uid, start, surroundings, why_not
 
 CALL = "import ctypes; print(ctypes.CDLL(None, use_errno=True).syscall({}), ctypes.get_errno())"
+OURS = pytest.mark.parametrize("arena", ["ours"], indirect=True)
+"""The filter is the same for every user."""
+
 X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of these calls are those of x86_64")
 
 
@@ -78,6 +81,7 @@ def test_it_cannot_kill_its_init(arena):
     assert answer(arena, code) == "still here"
 
 
+@OURS
 @pytest.mark.parametrize("family", ["AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSOCK"])
 def test_it_gets_no_socket_to_the_world(arena, family):
     code = f"import socket\ntry:\n socket.socket(socket.{family})\nexcept PermissionError:\n print('refused')"
@@ -231,6 +235,7 @@ def test_it_has_no_terminal(arena):
 
 
 @X86
+@OURS
 @pytest.mark.parametrize(
     "call",
     [
@@ -245,6 +250,7 @@ def test_a_call_that_only_an_attack_makes_kills_it(arena, call):
 
 
 @X86
+@OURS
 @pytest.mark.parametrize(
     "call",
     [
@@ -445,6 +451,27 @@ def test_a_folder_that_it_locks_still_comes_out(arena):
 
 def test_an_interpreter_that_is_missing_is_said(tmp_path):
     assert "cannot be run" in why_not(str(tmp_path / "python"))
+
+
+def test_a_system_without_user_namespaces_is_said():
+    code = f"""
+        import sys
+        sys.path.insert(0, {str(PROJECT)!r})
+        from training.arena import kernel
+        from training.arena.sandbox import why_not
+        kernel.unshare(kernel.NEW_USER)
+        open("/proc/self/setgroups", "w").write("deny")
+        open("/proc/self/uid_map", "w").write("0 {os.geteuid()} 1")
+        open("/proc/self/gid_map", "w").write("0 {os.getegid()} 1")
+        before = why_not()
+        why_not.__globals__["tried"].cache_clear()
+        open("/proc/sys/user/max_user_namespaces", "w").write("0")
+        print(before, "|", why_not())
+    """
+    if reason := why_not():
+        pytest.skip(f"no sandbox here: {reason}")
+    said = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert said.stdout == "None | The sandbox cannot be made: unshare: No space left on device.\n"
 
 
 def test_an_interpreter_that_would_show_the_project_is_refused(tmp_path, monkeypatch):
