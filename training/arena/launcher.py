@@ -91,7 +91,7 @@ def run_as_init(plan: Mapping[str, Any], report_fd: int, launcher: int, who: tup
         found = watch_over(entry, plan)
         os.chdir("/")
         if target is not None and found["limit"] is None and found["exit"] == 0:
-            most = {"files": plan["artifact_files"], "file_bytes": plan["artifact_bytes"]}
+            most = {"files": plan["artifact_files"], "size": plan["artifact_bytes"]}
             found["export"] = export(Path("/tmp/artifact"), target, **most)
         report(report_fd, found)
     except OSError as error:
