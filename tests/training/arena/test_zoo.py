@@ -10,7 +10,7 @@ from tests.training.arena import scripts
 SEED = 1597
 
 BY_THE_SANDBOX = {"entry_failed", "forbidden_call", "artifact_links", "process_limit"}
-"""Checks that rest on the sandbox, which differs for a plain user (its limits: test_sandbox); others are made outside."""
+"""Checks that rest on the sandbox, which differs for a plain user; its limits are attacked in test_sandbox."""
 
 ANYWHERE = ("plain", "adaptive", "many_files", "subprocess_using", "threads", "blocks")
 
