@@ -9,15 +9,16 @@ from pathlib import Path
 DEEPEST = 16
 
 
-def export(source: Path, target: int, *, files: int, file_bytes: int) -> str | None:
+def export(source: Path, target: int, *, files: int, size: int) -> str | None:
     """Copy the tree `source` into the open folder `target`, or say by its code what is wrong and copy nothing."""
-    found = []
+    found, total = [], 0
     for path in tree(source):
         found.append(path)
         wrong = offence(path, source)
         if wrong is None and len(found) > files:
             wrong = "artifact_files"
-        if wrong is None and path.lstat().st_size > file_bytes:
+        total += 0 if path.is_dir() else path.lstat().st_size
+        if wrong is None and total > size:
             wrong = "artifact_size"
         if wrong:
             return wrong

@@ -2,12 +2,16 @@
 
 import io
 import pickletools
+from itertools import islice
 
 from training.arena.golden import NotTensors, tensors_of
 
 DATA = (".safetensors", ".npy", ".json", ".txt", ".bin")
 PROGRAMS = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX"})
 """Instructions by which a pickle runs code."""
+
+MOST = 100_000
+"""Instructions that are looked at; no other data reads as so many."""
 
 MAGIC = {b"\x7fELF": "a program", b"PK\x03\x04": "a zip file", b"!<arch>": "a library", b"\0asm": "a program"}
 
@@ -31,10 +35,13 @@ def wrong_format(name: str, data: bytes) -> str | None:
 
 def is_pickle(data: bytes) -> bool:
     """Whether the data begins with a whole pickle that would run code; a zip file of them is refused as a zip file."""
-    names = set()
+    names, last = set(), 0
     try:
-        for operation, _, _ in pickletools.genops(io.BytesIO(data)):
+        for operation, _, place in islice(pickletools.genops(io.BytesIO(data)), MOST):
             names.add(operation.name)
+            last = place or 0
+        if "STOP" in names and names & PROGRAMS:
+            pickletools.dis(data[: last + 1], out=io.StringIO())
     except Exception:
         return False
     return bool(names & PROGRAMS)

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from training.arena import kernel, seccomp, watch
 from training.arena.export import export
+from training.arena.groups import Group, make_group
 from training.arena.rootfs import build
 
 TICK_SECONDS = 0.02
@@ -29,6 +30,8 @@ INSIDE = 1000
 NAMESPACES = kernel.NEW_NS | kernel.NEW_UTS | kernel.NEW_IPC | kernel.NEW_PID | kernel.NEW_NET
 MISSING_PROGRAM = 127
 LAST_FD = 1 << 20
+FIRST_VICTIM, LAST_VICTIM = b"1000", b"0"
+"""Whom the kernel kills when memory is short: the entry and its children before the init that tells of it."""
 
 
 def main(plan_fd: int, report_fd: int, life_fd: int) -> None:
@@ -37,21 +40,30 @@ def main(plan_fd: int, report_fd: int, life_fd: int) -> None:
         os.set_inheritable(fd, False)
     with os.fdopen(plan_fd) as file:
         plan = json.load(file)
+    group = make_group(f"igla-{os.getpid()}", plan["memory_bytes"] + plan["disk_bytes"])
     try:
         who = enter_namespaces(plan)
     except OSError as error:
-        report(report_fd, {"setup": str(error)})
+        report(report_fd, {"setup": told(error)})
+        if group:
+            group.remove()
         return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    launcher = os.pidfd_open(os.getpid())
     init = os.fork()
     if init == 0:
         os.close(life_fd)
-        run_as_init(plan, report_fd, who)
+        run_as_init(plan, report_fd, launcher, who, group)
     silence()
-    pid_fd = os.pidfd_open(init)
-    ready, _, _ = select.select([life_fd, pid_fd], [], [])
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(init, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    ended = os.pidfd_open(init)
+    ready, _, _ = select.select([life_fd, ended], [], [])
     if life_fd in ready:
         os.kill(init, signal.SIGKILL)
     os.waitpid(init, 0)
+    if group:
+        group.remove()
 
 
 def enter_namespaces(plan: Mapping[str, Any]) -> tuple[int, int]:
@@ -67,12 +79,20 @@ def enter_namespaces(plan: Mapping[str, Any]) -> tuple[int, int]:
     return INSIDE, INSIDE
 
 
-def run_as_init(plan: Mapping[str, Any], report_fd: int, who: tuple[int, int]) -> NoReturn:
+def run_as_init(
+    plan: Mapping[str, Any], report_fd: int, launcher: int, who: tuple[int, int], group: Group | None
+) -> NoReturn:
     """The first process of the new pid namespace. When it ends, the kernel kills all others."""
     try:
         kernel.die_with_parent()
+        if select.select([launcher], [], [], 0)[0]:
+            os._exit(1)
         os.umask(0o022)
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        if group:
+            group.enter()
+        killed = group.killed() if group else lambda: False
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, FIRST_VICTIM)
         target = os.open(plan["export"], os.O_RDONLY | os.O_DIRECTORY) if plan["export"] else None
         socket.sethostname("arena")
         build(Path(plan["root"]), shown=plan["shown"], files=plan["files"], disk_bytes=plan["disk_bytes"], who=who)
@@ -81,15 +101,17 @@ def run_as_init(plan: Mapping[str, Any], report_fd: int, who: tuple[int, int]) -
         entry = os.fork()
         if entry == 0:
             become_entry(plan, report_fd, who)
+        os.write(score, LAST_VICTIM)
         silence()
         found = watch_over(entry, plan)
-        os.chdir("/")
+        if found["limit"] is None and killed():
+            found["limit"] = "memory_limit"
         if target is not None and found["limit"] is None and found["exit"] == 0:
-            most = {"files": plan["artifact_files"], "file_bytes": plan["artifact_bytes"]}
+            most = {"files": plan["artifact_files"], "size": plan["artifact_bytes"]}
             found["export"] = export(Path("/tmp/artifact"), target, **most)
         report(report_fd, found)
     except OSError as error:
-        report(report_fd, {"setup": str(error)})
+        report(report_fd, {"setup": told(error)})
     os._exit(0)
 
 
@@ -153,7 +175,7 @@ def become_entry(plan: Mapping[str, Any], report_fd: int, who: tuple[int, int]) 
         kernel.install(seccomp.program())
         os.execve(plan["arguments"][0], plan["arguments"], plan["env"])
     except OSError as error:
-        report(report_fd, {"setup": str(error)})
+        report(report_fd, {"setup": told(error)})
     os._exit(MISSING_PROGRAM)
 
 
@@ -179,6 +201,11 @@ def silence() -> None:
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
+
+
+def told(error: OSError) -> str:
+    """What went wrong, without its number."""
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
 
 
 def report(fd: int, found: Mapping[str, Any]) -> None:

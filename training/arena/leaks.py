@@ -15,7 +15,7 @@ GRAM = 32
 STRIDE = 16
 """One gram in STRIDE bytes is looked for: any run of GRAM + STRIDE - 1 bytes holds one, and one of differences less."""
 
-VARIETY = 8
+VARIETY = 5
 """Grams with fewer different bytes stand in any text."""
 
 PIECE = 1 << 22

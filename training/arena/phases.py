@@ -11,9 +11,6 @@ from training.arena.protocol import BLOCK_PROTOCOL, Scored, greet, predict
 from training.arena.sandbox import Box, Ending, Sandboxed, start
 from training.arena.wire import Wire
 
-LAST_WORDS = 5.0
-"""Seconds in which an entry that stopped talking may end, so that the reason can be told."""
-
 
 def train(trial: Trial, script: Path, notes: Notes) -> Path:
     """Phase 1: the folder of what the script left behind. Raises Failed."""
@@ -50,7 +47,7 @@ def converse(trial: Trial, script: Path, artifact: Path, notes: Notes, *, stop_a
             try:
                 scored = talk(trial, wire, notes, stop_after)
             except Failed as failed:
-                raise explained(sandboxed, failed) from None
+                raise explained(sandboxed, failed, trial.limits.round_seconds) from None
             if stop_after is None:
                 judge(sandboxed.end(trial.limits.round_seconds), "prediction")
     finally:
@@ -70,12 +67,12 @@ def talk(trial: Trial, wire: Wire, notes: Notes, stop_after: int | None) -> Scor
     return predict(wire, trial.heldout, **rounds)  # type: ignore[arg-type]
 
 
-def explained(sandboxed: Sandboxed, failed: Failed) -> Failed:
-    """Why an entry stopped talking: how it ended, where that says more."""
-    if failed.name != "short_rows":
+def explained(sandboxed: Sandboxed, failed: Failed, seconds: float) -> Failed:
+    """Why an entry stopped talking: how it ended, where it does within this time and that says more."""
+    if failed.name != "short_rows" or (ending := sandboxed.end(seconds)).limit == "time_limit":
         return failed
     try:
-        judge(sandboxed.end(LAST_WORDS), "prediction")
+        judge(ending, "prediction")
     except Failed as better:
         return better
     return failed
@@ -91,7 +88,7 @@ def judge(ending: Ending, phase: str) -> None:
         how = f"with status {ending.exit}" if ending.exit > 0 else f"by signal {-ending.exit}"
         raise Failed("entry_failed", f"It ended {how} in {phase}.")
     if ending.export:
-        raise Failed(ending.export, "Only plain files and folders, few and with plain names, may be left behind.")
+        raise Failed(ending.export, "Only plain files with plain names, few and small, may be left behind.")
 
 
 def boxed(trial: Trial, arguments: tuple[str, ...], files: dict[str, str], export: Path | None) -> Box:

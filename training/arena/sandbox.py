@@ -27,7 +27,7 @@ HIGHEST_UID = 2**31 - 2
 
 
 class ArenaUnavailable(Refusal):
-    """Run the arena on Linux, as root or as a user who may make namespaces; `igla doctor` says what lacks."""
+    """Run the arena on Linux 5.12 or newer, as root or a user who may make namespaces; the message says what lacks."""
 
     code = "arena_unavailable"
     status = 503
@@ -81,10 +81,11 @@ class Sandboxed:
         return ending(self.report)
 
     def kill(self) -> None:
-        """Let go of the life line; when the launcher is gone, so is everything it started."""
+        """Let go of the life line, and say so; when the launcher is gone, so is everything it started."""
         if self.life >= 0:
             os.close(self.life)
             self.life = -1
+        self.process.terminate()
         self.process.wait()
 
     def __enter__(self) -> Self:

@@ -31,6 +31,8 @@ def checkpoint(state):
         ("table.npy", stored(np.zeros(3, dtype=[("a", "<f4"), ("b", "u1")]))),
         ("about.json", json.dumps({"width": 3}).encode()),
         ("words.txt", b"hello\n"),
+        ("words.txt", b"hello."),
+        ("words.txt", b"0" * 1_000_000 + b"."),
         ("weights.bin", random.Random(0).randbytes(10000)),
         ("weights.bin", b""),
         ("tokens.bin", bytes(1000)),
@@ -45,6 +47,10 @@ def test_a_pickle_that_would_run_code_is_refused_by_any_name(protocol):
     data = pickle.dumps(random.Random(0), protocol)
     for name in ("x.bin", "x.txt", "x.json"):
         assert "pickle" in wrong_format(name, data)
+
+
+def test_a_pickle_too_long_to_read_is_refused_too():
+    assert wrong_format("x.bin", pickle.dumps([random.Random(0), *({} for _ in range(100_000))]))
 
 
 @pytest.mark.parametrize(

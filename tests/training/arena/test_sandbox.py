@@ -15,9 +15,12 @@ import pytest
 
 from tests.training.arena.driving import PROJECT, QUICK
 from training.arena import seccomp
-from training.arena.sandbox import another_uid, surroundings, why_not
+from training.arena.sandbox import Box, another_uid, start, surroundings, why_not
 
 CALL = "import ctypes; print(ctypes.CDLL(None, use_errno=True).syscall({}), ctypes.get_errno())"
+OURS = pytest.mark.parametrize("arena", ["ours"], indirect=True)
+"""The filter is the same for every user."""
+
 X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of these calls are those of x86_64")
 
 
@@ -78,6 +81,7 @@ def test_it_cannot_kill_its_init(arena):
     assert answer(arena, code) == "still here"
 
 
+@OURS
 @pytest.mark.parametrize("family", ["AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSOCK"])
 def test_it_gets_no_socket_to_the_world(arena, family):
     code = f"import socket\ntry:\n socket.socket(socket.{family})\nexcept PermissionError:\n print('refused')"
@@ -231,6 +235,7 @@ def test_it_has_no_terminal(arena):
 
 
 @X86
+@OURS
 @pytest.mark.parametrize(
     "call",
     [
@@ -245,6 +250,7 @@ def test_a_call_that_only_an_attack_makes_kills_it(arena, call):
 
 
 @X86
+@OURS
 @pytest.mark.parametrize(
     "call",
     [
@@ -379,6 +385,33 @@ def test_it_dies_with_the_host(tmp_path):
     assert not alive("3601.25")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_it_dies_with_its_launcher(tmp_path, number):
+    if reason := why_not():
+        pytest.skip(f"no sandbox here: {reason}")
+    sleeps = ("-c", "print(1, flush=True); import time; time.sleep(3602.25)")
+    with start(Box(python=sys.executable, arguments=sleeps, folder=tmp_path, limits=QUICK)) as sandboxed:
+        os.read(sandboxed.stdout, 1)
+        assert alive("3602.25")
+        sandboxed.process.send_signal(number)
+        sandboxed.process.wait(10)
+        deadline = monotonic() + 10
+        while alive("3602.25") and monotonic() < deadline:
+            sleep(0.01)
+        assert not alive("3602.25")
+
+
+def test_it_can_be_killed_while_somebody_else_holds_the_life_line(tmp_path):
+    if reason := why_not():
+        pytest.skip(f"no sandbox here: {reason}")
+    sleeps = ("-c", "import time; time.sleep(3603.25)")
+    with start(Box(python=sys.executable, arguments=sleeps, folder=tmp_path, limits=QUICK)) as sandboxed:
+        copy = os.dup(sandboxed.life)
+        sandboxed.kill()
+        os.close(copy)
+    assert not alive("3603.25")
+
+
 def test_what_it_leaves_in_the_artifact_folder_comes_out(arena):
     code = """
         import os
@@ -418,6 +451,27 @@ def test_a_folder_that_it_locks_still_comes_out(arena):
 
 def test_an_interpreter_that_is_missing_is_said(tmp_path):
     assert "cannot be run" in why_not(str(tmp_path / "python"))
+
+
+def test_a_system_without_user_namespaces_is_said():
+    code = f"""
+        import sys
+        sys.path.insert(0, {str(PROJECT)!r})
+        from training.arena import kernel
+        from training.arena.sandbox import why_not
+        kernel.unshare(kernel.NEW_USER)
+        open("/proc/self/setgroups", "w").write("deny")
+        open("/proc/self/uid_map", "w").write("0 {os.geteuid()} 1")
+        open("/proc/self/gid_map", "w").write("0 {os.getegid()} 1")
+        before = why_not()
+        why_not.__globals__["tried"].cache_clear()
+        open("/proc/sys/user/max_user_namespaces", "w").write("0")
+        print(before, "|", why_not())
+    """
+    if reason := why_not():
+        pytest.skip(f"no sandbox here: {reason}")
+    said = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert said.stdout == "None | The sandbox cannot be made: unshare: No space left on device.\n"
 
 
 def test_an_interpreter_that_would_show_the_project_is_refused(tmp_path, monkeypatch):

@@ -1,5 +1,5 @@
 # caught by: time_limit
-# limits: train_seconds=1.0
+# limits: train_seconds=0.5
 """Believes its own clock, which it has stopped, about when the time is over."""
 
 import time
