@@ -70,7 +70,7 @@ def main() -> None:
     ids_S, reader = ids_of(data)[1:], learning.reader()
     readings = {place: advanced(learning, ids_S, place) for place in (EARLY, late)}
     times: dict[int, list[float]] = {EARLY: [], late: []}
-    for step in range(10 + (150 if quick else 600)):
+    for step in range(10 + (150 if quick else 250)):
         for place in readings:
             at = place + step * reader.stride
             seconds, following = timed(reader, readings[place], ids_S[at : at + reader.stride])
