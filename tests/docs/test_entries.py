@@ -1,5 +1,6 @@
 """The example entries, each as its own process, driven by the protocol of docs/igla-predict.md."""
 
+import importlib.util
 import json
 import math
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
 ENTRIES = sorted((Path(__file__).parents[2] / "docs" / "examples" / "entries").glob("*.py"))
 SMALL = {**os.environ, "STEPS": "20", "WIDTH": "32", "DEPTH": "1", "OMP_NUM_THREADS": "1"}
@@ -22,15 +25,18 @@ def text(seed, count):
     return " ".join(pick.choice(WORDS) for _ in range(count)).encode()
 
 
-@pytest.fixture(scope="module", params=ENTRIES, ids=lambda path: path.stem)
-def trained(request, tmp_path_factory):
+def trained_in(folder, script):
     """(script, artifact) of an entry that was trained for a few steps."""
-    folder = tmp_path_factory.mktemp(request.param.stem)
     (folder / "train.bin").write_bytes(text(0, 6000))
     (folder / "artifact").mkdir()
-    command = [sys.executable, request.param, "train", "train.bin", "artifact", "7"]
+    command = [sys.executable, script, "train", "train.bin", "artifact", "7"]
     subprocess.run(command, cwd=folder, env=SMALL, check=True)
-    return request.param, folder / "artifact"
+    return script, folder / "artifact"
+
+
+@pytest.fixture(scope="module", params=ENTRIES, ids=lambda path: path.stem)
+def trained(request, tmp_path_factory):
+    return trained_in(tmp_path_factory.mktemp(request.param.stem), request.param)
 
 
 def frame(pipe, payload=None):
@@ -42,10 +48,10 @@ def frame(pipe, payload=None):
     return pipe.read(struct.unpack("<I", pipe.read(4))[0])
 
 
-def rows_of(script, artifact, documents):
+def rows_of(script, artifact, documents, **env):
     """The rows of each document, in one wave, longest first; a byte is told only after its rows were read."""
     command = [sys.executable, script, "predict", str(artifact), "7"]
-    with subprocess.Popen(command, env=SMALL, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as entry:
+    with subprocess.Popen(command, env={**SMALL, **env}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as entry:
         longest = len(documents[0])
         frame(
             entry.stdin,
@@ -95,3 +101,41 @@ def test_a_lane_s_rows_depend_on_what_it_was_told_and_on_nothing_else(rows):
 
 def test_the_artifact_is_one_safetensors_file(trained):
     assert [path.name for path in trained[1].iterdir()] == ["model.safetensors"]
+
+
+def entry(name):
+    return next(path for path in ENTRIES if path.stem == name)
+
+
+def module_of(name):
+    """An entry as a module."""
+    spec = importlib.util.spec_from_file_location(name, entry(name))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_operations_of_the_fused_entry_have_right_gradients():
+    fused = module_of("fused")
+    draw = torch.Generator().manual_seed(0)
+    z, x, up, down = (
+        torch.randn(*shape, generator=draw, dtype=torch.float64, requires_grad=True)
+        for shape in ((7, 256), (5, 4), (6, 4), (4, 6))
+    )
+    targets = torch.randint(256, (7,), generator=draw)
+    plain = functional.nll_loss(fused.capped_logp(z), targets)
+    torch.testing.assert_close(fused.CappedLoss.apply(z, targets), plain)
+    (expected,) = torch.autograd.grad(plain, z)
+    (found,) = torch.autograd.grad(fused.CappedLoss.apply(z, targets), z)
+    torch.testing.assert_close(found, expected)
+    assert torch.autograd.gradcheck(fused.FusedMlp.apply, (x, up, down))
+
+
+def test_an_entry_that_adapts_scores_a_byte_before_it_learns_it(tmp_path):
+    """Up to the end of the first chunk nothing is learned; from there on the rows of a repeated text are others."""
+    script, artifact = trained_in(tmp_path, entry("e2e_ttt"))
+    document = (text(4, 20) * 3)[:160]
+    (adapting,) = rows_of(script, artifact, [document])
+    (still,) = rows_of(script, artifact, [document], INNER_LR="0")
+    assert np.array_equal(adapting[:64], still[:64])
+    assert not np.array_equal(adapting[64:], still[64:])
