@@ -1,6 +1,6 @@
 """End-to-end test-time training as an entry: the last MLP goes on learning from every document, score first.
 
-`e2e_ttt.py train TEXT ARTIFACT SEED` trains, at the end through the inner steps themselves, and writes model.safetensors;
+`e2e_ttt.py train TEXT ARTIFACT SEED` trains, at the end through the inner steps, and writes model.safetensors;
 `e2e_ttt.py predict ARTIFACT SEED` speaks igla-predict/1 on standard input and output. STEPS, WIDTH, DEPTH and INNER_LR
 come from the environment.
 """
