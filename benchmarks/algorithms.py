@@ -1,6 +1,6 @@
 """Every algorithm of a recipe against the plain one, at equal processor time, on the embedded corpus.
 
-`.venv/bin/python benchmarks/algorithms.py [--quick] [--seconds S]` first measures what a step of each recipe costs over
+`.venv/bin/python benchmarks/algorithms.py [--quick] [--seconds S] [--only NAME ...]` first measures what a step of each recipe costs over
 a short complete run, then gives each the number of steps that fits S seconds of processor time on one thread. Seed by
 seed, the recipes take turns. It prints a JSON line a run and a recipe; differences to `plain` are paired by seed, with
 their 95 % interval (Student's t). A budget of seconds is no verdict on a method, only on it at this size.
@@ -8,7 +8,7 @@ their 95 % interval (Student's t). A budget of seconds is no verdict on a method
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from time import process_time
@@ -24,7 +24,6 @@ from training.corpus import build
 from training.memory_pool import keep_freed_memory
 from training.recipe import recipe_from
 from training.run import Run
-from training.scorer import score
 from training.windows import as_tensor
 
 PLAIN: Mapping[str, Any] = {"composition": "attention", "rule": "none"}
@@ -41,6 +40,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "phi_nta": {**PLAIN, "adapter": "phi_nta"},
     "ssm": SSM,
     "ssm_attention": {**SSM, "ssm.attention": True},
+    "ttt_sgd": {**PLAIN, "ttt": "sgd"},
+    "ttt_e2e": {**PLAIN, "ttt": "e2e"},
 }
 
 SEEDS = (1597, 2584, 4181)
@@ -53,9 +54,9 @@ TURN = 10
 """Steps that a recipe takes before the next one has its turn, while costs are measured: what else runs hits all."""
 
 
-def step_seconds(train: torch.Tensor, steps: int) -> dict[str, float]:
+def step_seconds(names: Sequence[str], train: torch.Tensor, steps: int) -> dict[str, float]:
     """Recipe -> processor seconds of a step, over a short complete run: what sets in late counts with its share."""
-    runs = {name: Run(recipe_from(fields), 0, steps + 1) for name, fields in RECIPES.items()}
+    runs = {name: Run(recipe_from(RECIPES[name]), 0, steps + 1) for name in names}
     spent = dict.fromkeys(runs, 0.0)
     for run in runs.values():
         run.train(train)
@@ -68,15 +69,16 @@ def step_seconds(train: torch.Tensor, steps: int) -> dict[str, float]:
     return {name: seconds / steps for name, seconds in spent.items()}
 
 
-def one_run(name: str, seed: int, steps: int, train: torch.Tensor, validation: bytes) -> tuple[float, float]:
+def one_run(
+    name: str, seed: int, steps: int, train: torch.Tensor, validation: bytes, documents: Sequence[int]
+) -> tuple[float, float]:
     """Train a recipe from its start to its end and score validation -> (bpb, processor seconds of training)."""
     run = Run(recipe_from(RECIPES[name]), seed, steps)
     began = process_time()
     for _ in range(steps):
         run.train(train)
     seconds = process_time() - began
-    with run.optimizer.evaluation_weights():
-        bpb = score(run.predict, validation, probe_seed=seed).bpb
+    bpb = run.measure(validation, documents).bpb
     tell(f"algorithms.run.{name}", bpb, "bpb", seed=seed, steps=steps, seconds=round(seconds, 2))
     return bpb, seconds
 
@@ -102,19 +104,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute")
     parser.add_argument("--seconds", type=float, default=25.0, help="processor seconds of a run")
+    parser.add_argument("--only", nargs="+", choices=RECIPES, help="these recipes, and plain")
     options = parser.parse_args()
     seconds, seeds, trial = (1.0, SEEDS[:2], 20) if options.quick else (options.seconds, SEEDS, 200)
     torch.set_num_threads(1)
     keep_freed_memory()
     source = resolve("stdlib")
-    texts = build(source.name, source.documents(), source=source.note).texts
-    train = as_tensor(texts["train"])
-    costs = step_seconds(train, trial)
+    built = build(source.name, source.documents(), source=source.note)
+    train, validation = as_tensor(built.texts["train"]), built.texts["validation"]
+    documents = built.manifest.splits["validation"].lengths
+    names = [name for name in RECIPES if options.only is None or name in {"plain", *options.only}]
+    costs = step_seconds(names, train, trial)
     steps = {name: max(1, round(seconds / cost)) for name, cost in costs.items()}
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in RECIPES}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for seed in seeds:
-        for name in RECIPES:
-            found[name].append(one_run(name, seed, steps[name], train, texts["validation"]))
+        for name in names:
+            found[name].append(one_run(name, seed, steps[name], train, validation, documents))
     for name, runs in found.items():
         report(name, runs, found["plain"], costs[name])
 
