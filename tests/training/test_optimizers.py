@@ -29,8 +29,24 @@ def begun(name, small, texts):
     return start
 
 
-REACHED: dict[str, float] = {}
-"""Most bits per byte on held-out words after 40 steps; docs/optimizers.md has the figures."""
+REACHED = {
+    "adafactor": 0.94,
+    "adamuon": 1.25,
+    "adamuon_g2": 1.18,
+    "adamw": 1.15,
+    "adamw_phi": 0.99,
+    "lion": 2.82,
+    "m3": 1.19,
+    "muon": 1.09,
+    "normuon": 0.97,
+    "schedulefree": 1.16,
+    "sgd": 1.35,
+    "soap": 1.09,
+}
+"""Bits per byte on held-out words after 40 steps, as docs/optimizers.md has them."""
+
+SURELY, ROUNDING = 3.5, 0.05
+"""What any optimizer reaches, and how far another processor may be off."""
 
 
 def test_it_decreases_the_loss_of_a_real_model(name, begun, texts):
@@ -39,7 +55,7 @@ def test_it_decreases_the_loss_of_a_real_model(name, begun, texts):
     assert sum(losses[-5:]) / 5 < 0.6 * losses[0]
     with run.optimizer.evaluation_weights():
         reached = score(run.predict, texts.split("validation"), probe_seed=0).bpb
-    assert reached < REACHED.get(name, 4.0)
+    assert reached < REACHED.get(name, SURELY) + ROUNDING
 
 
 def test_two_equal_runs_give_equal_bits(begun):
@@ -47,20 +63,6 @@ def test_two_equal_runs_give_equal_bits(begun):
     assert losses == again
     for key, tensor in one.tensors().items():
         assert torch.equal(tensor, other.tensors()[key]), key
-
-
-def test_state_survives_a_round_trip_bit_by_bit(begun, texts):
-    text = as_tensor(texts.split("train"))
-    run, _ = begun()
-    saved = {key: tensor.detach().clone() for key, tensor in run.tensors().items()}
-    fresh, _ = begun(steps=0, seed=2)
-    with torch.no_grad():
-        for key, tensor in fresh.tensors().items():
-            tensor.copy_(saved[key])
-    fresh.step, fresh.seed = run.step, run.seed
-    assert [fresh.train(text) for _ in range(4)] == [run.train(text) for _ in range(4)]
-    for key, tensor in run.tensors().items():
-        assert torch.equal(tensor, fresh.tensors()[key]), key
 
 
 def test_state_names_and_shapes_do_not_change_with_training(begun):

@@ -14,13 +14,13 @@ about = {
     "source": "Shazeer, Stern 2018, arXiv:1804.04235; torch",
     "fields": {
         "lr": {
-            "default": 0.03,
+            "default": 0.3,
             "min": 1e-6,
             "max": 1.0,
             "help": "relative to the size of a matrix or vector; at most 1 / sqrt(step)",
         },
         "weight_decay": {"default": 0.0, "min": 0.0, "max": 1.0, "help": "decoupled decay of matrices"},
-        "embedding_lr": {"default": 0.03, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},
+        "embedding_lr": {"default": 0.1, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},
         "table_lr": {"default": 0.07, "min": 1e-6, "max": 100.0, "help": "learning rate of the n-gram tables"},
         "power": {"default": 0.8, "min": 0.0, "max": 1.0, "help": "step**-power is the weight of the newest square"},
         "clip": {"default": 1.0, "min": 1.0, "max": 1000.0, "help": "largest root mean square of an update"},

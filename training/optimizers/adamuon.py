@@ -10,7 +10,7 @@ about = {
     "source": "Si, Zhang, Shen 2025, arXiv:2507.11005",
     "fields": {
         "lr": {
-            "default": 0.01,
+            "default": 0.005,
             "min": 1e-6,
             "max": 1.0,
             "help": "learning rate of matrices; an update has root mean square 0.2",

@@ -9,7 +9,7 @@ about = {
     "help": "Muon with rows of equal size on matrices, Adam on the rest, row-wise Adagrad on the n-gram tables",
     "source": "Li et al. 2025, arXiv:2510.05491",
     "fields": {
-        "lr": {"default": 0.01, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices"},
+        "lr": {"default": 0.02, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices"},
         "weight_decay": {"default": 0.0, "min": 0.0, "max": 1.0, "help": "decoupled decay of matrices"},
         "vector_lr": {
             "default": 0.003,

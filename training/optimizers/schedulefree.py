@@ -16,7 +16,7 @@ about = {
     "help": "AdamW that averages instead of decaying its learning rate (give it decay 0); scored at the average",
     "source": "Defazio et al. 2024, arXiv:2405.15682; schedulefree",
     "fields": {
-        "lr": {"default": 0.005, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices and vectors"},
+        "lr": {"default": 0.006, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices and vectors"},
         "weight_decay": {
             "default": 0.0,
             "min": 0.0,

@@ -13,14 +13,14 @@ about = {
     "help": "SGD with momentum on dense weights, row-wise Adagrad on the n-gram tables",
     "source": "Sutskever et al. 2013, ICML; torch",
     "fields": {
-        "lr": {"default": 0.1, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices and vectors"},
+        "lr": {"default": 0.01, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices and vectors"},
         "weight_decay": {
             "default": 0.0,
             "min": 0.0,
             "max": 1.0,
             "help": "times the weights, added to a matrix's gradient",
         },
-        "embedding_lr": {"default": 0.03, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},
+        "embedding_lr": {"default": 0.3, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},
         "table_lr": {"default": 0.07, "min": 1e-6, "max": 100.0, "help": "learning rate of the n-gram tables"},
         "momentum": {"default": 0.9, "min": 0.0, "max": 0.9999, "help": "decay of the summed gradients"},
         "nesterov": {"default": True, "help": "whether the momentum looks one step ahead"},

@@ -15,7 +15,7 @@ about = {
     "help": "Adam in Shampoo's eigenbasis on matrices, Adam on the rest, row-wise Adagrad on the n-gram tables",
     "source": "Vyas et al. 2024, arXiv:2409.11321; pytorch-optimizer",
     "fields": {
-        "lr": {"default": 0.003, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices"},
+        "lr": {"default": 0.004, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices"},
         "weight_decay": {"default": 0.0, "min": 0.0, "max": 1.0, "help": "decoupled decay of matrices"},
         "vector_lr": {
             "default": 0.003,
