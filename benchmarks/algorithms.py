@@ -1,8 +1,8 @@
 """Every algorithm of a recipe against the plain one, at equal processor time, on the embedded corpus.
 
-`.venv/bin/python benchmarks/algorithms.py [--quick] [--seconds S] [--only NAME ...]` first measures what a step of each recipe costs over
-a short complete run, then gives each the number of steps that fits S seconds of processor time on one thread. Seed by
-seed, the recipes take turns. It prints a JSON line a run and a recipe; differences to `plain` are paired by seed, with
+`.venv/bin/python benchmarks/algorithms.py [--quick] [--seconds S] [--only NAME ...]` first measures what a step of each
+recipe costs over a short complete run, then gives each the number of steps that fits S seconds of processor time on
+one thread. Seed by seed, the recipes take turns. It prints a JSON line a run and a recipe; differences to `plain` are paired by seed, with
 their 95 % interval (Student's t). A budget of seconds is no verdict on a method, only on it at this size.
 """
 

@@ -46,7 +46,9 @@ def settings_with(**given: Any) -> Settings:
 def race(
     name: Annotated[str, typer.Option(help="Name of the race; one that was cut short goes on.")] = "",
     budget: Annotated[str, typer.Option(help="Time for the whole race (3m) or text of a top-rung run (4MB).")] = "3m",
-    grid: Annotated[str, typer.Option(help="JSON: field to list of values; every combination is a recipe.")] = "",
+    grid: Annotated[
+        str, typer.Option(help="JSON: field to list of values; every combination is a recipe. Or the name phi_ladder.")
+    ] = "",
     recipes: Annotated[str, typer.Option(help="JSON: list of recipes, beside the grid or instead of it.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds of the race, separated by commas.")] = "",
     engines: Annotated[int | None, typer.Option(help="Engine processes; default: one a core.")] = None,
@@ -58,7 +60,7 @@ def race(
 ) -> None:
     """Run a whole race on this machine (the manual is made from the plug-ins)."""
     from server.race_command import race_command
-    from training.grids import DEFAULT_RECIPES
+    from training.grids import DEFAULT_RECIPES, GRIDS
     from training.plan import Plan
 
     chosen = settings_with(engines=engines, data=data)
@@ -67,7 +69,8 @@ def race(
     if grid or recipes or seeds:
         given = from_json(f"[{seeds}]", "seeds", []) if seeds else None
         chosen_recipes = from_json(recipes, "recipes", [] if grid else list(DEFAULT_RECIPES))
-        plan = Plan(grid=from_json(grid, "grid", {}), recipes=chosen_recipes, seeds=given)
+        fields = GRIDS[grid] if grid in GRIDS else from_json(grid, "grid", {})
+        plan = Plan(grid=fields, recipes=chosen_recipes, seeds=given)
     race_command(chosen, name, plan, budget, report or chosen.data / f"{name}.html", as_json=as_json)
 
 

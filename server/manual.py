@@ -12,6 +12,7 @@ HEAD = (
     "igla race\n"
     "igla race --budget 15m\n"
     """igla race --budget 2MB --grid '{"optimizer": ["adamw", "muon"], "ngram": [0, 3]}'\n"""
+    "igla race --grid phi_ladder\n"
     """igla race --recipes '[{}, {"width": 96, "batch": 16}]' --seeds 1,2""",
 )
 

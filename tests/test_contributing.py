@@ -58,5 +58,5 @@ def test_the_new_optimizer_passes_the_tests_that_run_over_the_folder(checkout):
     done = run(
         checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/training/test_optimizers.py", "-k", "sign"
     )
-    assert re.search(r"^[4-9] passed", done.stdout, re.M), done.stdout
+    assert re.search(r"^1\d passed", done.stdout, re.M), done.stdout
     assert done.returncode == 0, done.stdout

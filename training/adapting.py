@@ -92,5 +92,4 @@ def adaptation(recipe: Recipe, model: nn.Module) -> Adaptation | None:
     if recipe.ttt == NONE:
         return None
     mode: Mode = ttt[recipe.ttt]
-    own = {key: value for key, value in recipe.option(recipe.ttt).items() if key in mode.about.get("fields", {})}
-    return Adaptation(recipe.ttt, mode, {**recipe.option("ttt"), **own}, model)
+    return Adaptation(recipe.ttt, mode, {**recipe.option("ttt"), **recipe.option(recipe.ttt, "ttt")}, model)

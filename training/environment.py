@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,8 @@ def environment() -> Environment:
         "onednn": str(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),  # type: ignore[no-untyped-call]
         "matmul_precision": torch.get_float32_matmul_precision(),
         "numpy": np.__version__,
+        "pytorch_optimizer": version("pytorch-optimizer"),
+        "schedulefree": version("schedulefree"),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "processor": processor(),

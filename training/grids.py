@@ -1,8 +1,9 @@
-"""The recipes that `igla race` runs when none are given."""
+"""The recipes that `igla race` runs when none are given, and grids that have a name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from training.phi import ladder
 from training.recipe import Scalar
 
 ATTENTION: Final[Mapping[str, Scalar]] = {"composition": "attention", "rule": "none"}
@@ -19,3 +20,8 @@ DEFAULT_RECIPES: Final[list[Mapping[str, Scalar]]] = [
     {**ATTENTION, "ngram_buckets": 32768},
 ]
 """Memory against attention alone, Muon against AdamW, width, depth, and what hashed n-grams are worth."""
+
+GRIDS: Final[Mapping[str, Mapping[str, Sequence[Scalar]]]] = {
+    "phi_ladder": {"optimizer": ["adamw_phi"], "adamw_phi.lr": ladder(6)},
+}
+"""Name -> a plan's grid. phi_ladder: six learning rates from 0.004 down, each the root of phi below the one before."""

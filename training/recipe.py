@@ -83,10 +83,11 @@ class Recipe:
     ttt: str = choice(NONE, "test-time training: how the model goes on learning from bytes once scored", later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
-    def option(self, plugin: str) -> dict[str, Scalar]:
-        """The options of one plug-in, without its prefix."""
-        start = plugin + "."
-        return {key[len(start) :]: value for key, value in self.options.items() if key.startswith(start)}
+    def option(self, plugin: str, kind: str | None = None) -> dict[str, Scalar]:
+        """The options under one prefix, without it; with `kind`, those of the plug-in of that kind and name alone."""
+        start, own = plugin + ".", CHOICES[kind].about(plugin).get("fields", {}) if kind else None
+        found = {key[len(start) :]: value for key, value in self.options.items() if key.startswith(start)}
+        return found if own is None else {key: value for key, value in found.items() if key in own}
 
     def as_json(self) -> dict[str, Scalar]:
         """The complete flat form, keys in alphabetical order."""

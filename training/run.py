@@ -33,11 +33,15 @@ class Run:
             self.model = ByteModel(recipe)
         self.deepen(0)
         self.told: dict[str, float] = {}
-        self.optimizer: Optimizer = optimizers[recipe.optimizer](grouped(self.model), recipe.option(recipe.optimizer))
+        options = recipe.option(recipe.optimizer, "optimizer")
+        self.optimizer: Optimizer = optimizers[recipe.optimizer](grouped(self.model), options)
         self.adaptation: Adaptation | None = adaptation(recipe, self.model)
 
     def train(self, text_S: Tensor) -> float:
-        """One optimizer step -> its mean loss in bits per byte. Where that is not finite, no weight has moved."""
+        """One optimizer step -> its mean loss in bits per byte.
+
+        Where the loss or a gradient is not finite, no weight has moved, and the answer is not finite either.
+        """
         recipe, progress = self.recipe, (self.step + 0.5) / self.total_steps
         self.deepen(self.step)
         for parameter in self.model.parameters():
@@ -46,6 +50,8 @@ class Run:
         nats = self.differentiate(text_S, progress) if kind == NONE else self.differentiate_inner(text_S, kind)
         bits = nats / math.log(2)
         if math.isfinite(bits):
+            if not self.gradients_finite():
+                return math.nan
             self.optimizer.step(multiplier(progress, recipe.warmup, recipe.decay))
             self.step += 1
         return bits
@@ -94,6 +100,12 @@ class Run:
             for name, parameter in self.model.named_parameters():
                 parameter.grad = gradients[name]
         return loss
+
+    def gradients_finite(self) -> bool:
+        """Whether all gradients are finite: a sum is, only if its terms are, and is ten times faster to look at."""
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        values = [gradient._values() if gradient.is_sparse else gradient for gradient in gradients]
+        return bool(torch.stack([value.sum() for value in values]).isfinite().all())
 
     def predict(self, ids_BT: Tensor) -> Tensor:
         """What the plain scorer asks for: log-probabilities [B, T, 256] of the byte after each id."""

@@ -134,3 +134,10 @@ def test_without_test_time_training_its_options_are_refused_and_absent():
         recipe_from({"ttt.inner_steps": 1})
     with pytest.raises(ImpossibleCombination, match="option of the ttt lora; this recipe has ttt sgd"):
         recipe_from({"ttt": "sgd", "lora.rank": 2})
+
+
+def test_two_plug_ins_of_one_name_have_each_their_own_options():
+    recipe = recipe_from({"optimizer": "sgd", "ttt": "sgd", "sgd.lr": 0.2, "sgd.inner_weights": "mlp"})
+    assert recipe.option("sgd", "optimizer") == {k: v for k, v in recipe.option("sgd").items() if "inner" not in k}
+    assert recipe.option("sgd", "ttt").keys() == CHOICES["ttt"].about("sgd")["fields"].keys()
+    assert not set(CHOICES["ttt"].about("sgd")["fields"]) & set(CHOICES["optimizer"].about("sgd")["fields"])
