@@ -32,7 +32,7 @@ class StreamEnded(Refusal):
 
 
 class Event(StrEnum):
-    """What stands at the end of a chunk. After a document's end, and the stream's, the next byte starts from nothing."""
+    """What stands at the end of a chunk. After a document ends, the next byte starts from nothing."""
 
     CHUNK_BOUNDARY = "chunk_boundary"
     DOCUMENT_END = "document_end"

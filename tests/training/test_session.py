@@ -1,0 +1,321 @@
+import hashlib
+import random
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from errors import InvalidValue
+from tests.training.conftest import SMALL
+from tests.training.sessions import checkpoint_of, served_of
+from training.compositions import compositions
+from training.memory import SEGMENT, Memory
+from training.recipe import NONE, recipe_from
+from training.rules import MemoryRule, rules
+from training.rules import delta as delta_file
+from training.scorer import score
+from training.scorer.windows import ids_of
+from training.serving import PART, SessionUnsupported, served
+from training.session import Session, SessionFull, SessionMismatch, StreamOutOfPlace
+from training.session_state import SessionCorrupt, leaves, unpacked, written
+from training.stream import Dataset, Stream
+
+PAIRS = [
+    (composition, rule)
+    for composition in compositions
+    for rule in (rules if "*" in compositions.about(composition)["combines"]["rule"] else [NONE])
+]
+
+
+@pytest.fixture(params=PAIRS, ids="-".join)
+def recipe(request, small):
+    composition, rule = request.param
+    return small(composition=composition, rule=rule, blocks=2)
+
+
+@pytest.fixture(scope="module")
+def text():
+    """Real text: this project's own."""
+    with open(__file__, "rb") as file:
+        return file.read()
+
+
+@pytest.fixture(scope="module")
+def delta_served():
+    return served_of(recipe_from(SMALL), double=True)
+
+
+def held(session):
+    return dict(leaves(session.place.carried, "carried"))
+
+
+def parts_of(data, cuts):
+    edges = [0, *sorted(cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+def test_byte_by_byte_equals_a_long_part_for_every_composition_and_rule(recipe, text):
+    model = served_of(recipe, double=True)
+    whole, single = Session.new_stream(model), Session.new_stream(model)
+    rows = whole.process(text[:150])
+    one_by_one = torch.cat([single.process(text[at : at + 1]) for at in range(150)])
+    torch.testing.assert_close(one_by_one, rows, rtol=1e-9, atol=1e-9)
+    for name, tensor in held(whole).items():
+        torch.testing.assert_close(held(single)[name], tensor, rtol=1e-9, atol=1e-9, msg=name)
+
+
+@given(st.lists(st.integers(0, 300), max_size=6))
+@settings(max_examples=20, deadline=None)
+def test_any_cuts_give_the_predictions_of_the_whole(delta_served, cuts):
+    data = bytes(range(256)) + b"and more of it, up to three hundred bytes...."[:44]
+    session = Session.new_stream(delta_served)
+    rows = torch.cat([session.process(part) for part in parts_of(data, cuts)])
+    torch.testing.assert_close(rows, Session.new_stream(delta_served).process(data), rtol=1e-9, atol=1e-9)
+    assert session.position == 300
+
+
+def test_what_is_ahead_is_what_the_last_byte_told_and_the_model_alone_says_the_same(recipe, text):
+    model = served_of(recipe)
+    session = Session.new_test(model, 100)
+    first = session.ahead
+    rows = session.process(text[:100])
+    assert torch.equal(session.ahead, rows[-1])
+    with torch.no_grad():
+        alone = model.model(ids_of(text[:100])[None])[0][0].log_softmax(-1)
+    torch.testing.assert_close(torch.cat([first[None], rows]), alone, rtol=1e-4, atol=1e-4)
+
+
+def test_a_long_prefill_then_decoding_equals_reading_in_small_bites(delta_served, text):
+    data, pick = (text * 2)[:10_000], random.Random(0)
+    fast, slow = Session.new_stream(delta_served), Session.new_stream(delta_served)
+    fast.prefill(data[:9_900])
+    decoded = torch.cat([fast.process(data[at : at + 1]) for at in range(9_900, 10_000)])
+    bites = [1] * 1_000 + [pick.randint(1, 15) for _ in range(1_200)]
+    while sum(bites) > 9_900:
+        bites.pop()
+    edges = [sum(bites[:at]) for at in range(len(bites) + 1)]
+    for start, end in zip(edges, [*edges[1:], 9_900], strict=True):
+        slow.process(data[start:end])
+    torch.testing.assert_close(decoded, slow.process(data[9_900:]), rtol=1e-8, atol=1e-8)
+    for name, tensor in held(slow).items():
+        torch.testing.assert_close(held(fast)[name], tensor, rtol=1e-8, atol=1e-8, msg=name)
+
+
+def test_the_state_does_not_grow_with_what_was_read(recipe, text):
+    session = Session.new_stream(served_of(recipe))
+    session.process(text[:100])
+    early = session.state_bytes
+    for at in range(100, 3 * PART, 500):
+        session.process((text * 3)[at : at + 500])
+    assert session.state_bytes == early
+
+
+def test_a_stored_session_goes_on_bit_for_bit(recipe, text):
+    model = served_of(recipe)
+    session = Session.new_stream(model, seed=7)
+    session.process(text[:77])
+    blob = session.checkpoint()
+    assert session.checkpoint() == blob
+    again = Session.restore(served_of(recipe), blob)
+    assert (again.position, again.budget, again.checkpoint()) == (77, None, blob)
+    for part in (text[77:78], text[78:200], *(text[at : at + 1] for at in range(200, 220))):
+        assert torch.equal(session.process(part), again.process(part))
+    assert session.checkpoint() == again.checkpoint()
+    draws = [torch.rand(3, generator=each.random) for each in (session, again)]
+    assert torch.equal(*draws)
+
+
+def test_a_session_stored_before_its_first_byte_goes_on_too(small, text):
+    model = served_of(small())
+    again = Session.restore(model, Session.new_test(model, 50).checkpoint())
+    assert torch.equal(again.process(text[:50]), Session.new_stream(model).process(text[:50]))
+    with pytest.raises(SessionFull):
+        again.process(b"x")
+
+
+def test_a_session_is_refused_over_another_checkpoint(small):
+    session = Session.new_stream(served_of(small()))
+    with pytest.raises(SessionMismatch):
+        Session.restore(served(checkpoint_of(small(), seed=1)), session.checkpoint())
+
+
+def test_a_session_file_with_one_bit_changed_is_refused(small):
+    model = served_of(small())
+    data = Session.new_stream(model).checkpoint()
+    pick = random.Random(0)
+    for at in [0, 7, 9, len(data) - 1, *(pick.randrange(len(data)) for _ in range(40))]:
+        changed = bytearray(data)
+        changed[at] ^= 1 << pick.randrange(8)
+        with pytest.raises(SessionCorrupt):
+            Session.restore(model, bytes(changed))
+
+
+@given(st.binary(max_size=100), st.integers(0, 400))
+@settings(max_examples=30, deadline=None)
+def test_bytes_that_are_no_session_are_refused(delta_served, data, length):
+    for each in (data, Session.new_stream(delta_served).checkpoint()[:length]):
+        with pytest.raises(SessionCorrupt):
+            Session.restore(delta_served, each)
+
+
+def test_a_bounded_session_refuses_what_is_over_its_budget_and_reads_none_of_it(small, text):
+    session = Session.new_test(served_of(small()), 10)
+    session.process(text[:8])
+    before = session.ahead
+    for read in (session.process, session.prefill):
+        with pytest.raises(SessionFull) as refusal:
+            read(text[:3])
+        assert refusal.value.code == "session_full"
+    assert session.position == 8
+    assert torch.equal(session.ahead, before)
+    session.process(text[:2])
+    assert session.process(b"").shape == (0, 256)
+    with pytest.raises(InvalidValue):
+        Session.new_test(session.served, 0)
+
+
+def test_a_fork_and_its_origin_do_not_know_what_the_other_reads(small, text):
+    session = Session.new_stream(served_of(small()), seed=3)
+    session.process(text[:60])
+    fork, untouched = session.fork(), session.fork()
+    fork.process(b"something else entirely, and a lot of it")
+    torch.rand(5, generator=fork.random)
+    assert torch.equal(session.process(text[60:90]), untouched.process(text[60:90]))
+    assert session.checkpoint() == untouched.checkpoint()
+    assert not torch.equal(fork.ahead, session.ahead)
+
+
+def documents(text):
+    parts = [text[:40], text[40:41], text[41:200], text[200:260]]
+    first = Dataset(b"".join(parts[:3]), tuple(map(len, parts[:3])))
+    return [first, Dataset(parts[3], (len(parts[3]),))], parts
+
+
+def test_a_stream_is_read_document_by_document_each_from_nothing(small, text):
+    model = served_of(small(), double=True)
+    datasets, parts = documents(text)
+    stream = Stream(datasets)
+    session = Session.new_stream(model, stream.start())
+    rows = torch.cat([session.follow(chunk) for chunk in stream.chunks(16)])
+    alone = torch.cat([Session.new_stream(model).process(part) for part in parts])
+    torch.testing.assert_close(rows, alone, rtol=1e-9, atol=1e-9)
+    assert session.position == len(rows) == 260
+
+
+def test_a_session_that_follows_a_stream_is_stored_with_its_cursor(small, text):
+    model, stream = served_of(small()), Stream(documents(text)[0])
+    chunks = list(stream.chunks(16))
+    session = Session.new_stream(model, stream.start())
+    for at, chunk in enumerate(chunks):
+        if at == 5:
+            session = Session.restore(model, session.checkpoint())
+            assert session.cursor == chunk.start
+        last = session.follow(stream.take(session.cursor, 16))
+    whole = Session.new_stream(model, stream.start())
+    assert torch.equal([whole.follow(chunk) for chunk in chunks][-1], last)
+
+
+def test_a_chunk_that_is_not_at_the_cursor_is_refused_and_so_are_bytes_beside_the_stream(small, text):
+    stream = Stream(documents(text)[0])
+    one, two, *_ = stream.chunks(16)
+    session = Session.new_stream(served_of(small()), stream.start())
+    session.follow(one)
+    for wrong in (one, replace(two, start=replace(two.start, chunk_id=2))):
+        with pytest.raises(StreamOutOfPlace):
+            session.follow(wrong)
+    with pytest.raises(StreamOutOfPlace):
+        session.process(b"x")
+    with pytest.raises(StreamOutOfPlace):
+        Session.new_stream(session.served).follow(one)
+    session.fork().process(b"x")
+    session.follow(two)
+
+
+def frozen_segment(state, q, k, v, gates, length):
+    """The delta rule with every error of a segment taken at the segment's start: it matters where segments begin."""
+    outputs = []
+    for start in range(0, q.shape[2], length):
+        frozen = state
+        for t in range(start, min(start + length, q.shape[2])):
+            error = v[:, :, t] - delta_file.read(frozen, k[:, :, t])
+            write = (gates["beta"][:, :, t, None] * error)[..., None, :] * k[:, :, t, :, None]
+            state = delta_file.State(gates["log_retain"][:, :, t].exp()[..., None, None] * state.S_BHKV + write)
+            outputs.append(delta_file.read(state, q[:, :, t]))
+    return torch.stack(outputs, 2), state
+
+
+def with_rule(model, **about):
+    old = rules["delta"]
+    rule = MemoryRule({**old.about, **about}, old.initial, old.step, old.read, frozen_segment)
+    for part in model.model.modules():
+        if isinstance(part, Memory):
+            part.rule = rule
+    return model
+
+
+def test_where_segments_matter_the_state_moves_at_commit_points_only(small, text):
+    free = with_rule(served_of(small(), double=True))
+    model = with_rule(served_of(small(), double=True), aligned=True)
+    assert (free.grid, model.grid) == (1, SEGMENT)
+    whole = Session.new_stream(model).process(text[:150])
+    for cuts in ([], [1], [31, 32, 33], range(1, 150), [70, 71]):
+        session = Session.new_stream(model)
+        rows = torch.cat([session.process(part) for part in parts_of(text[:150], cuts)])
+        torch.testing.assert_close(rows, whole, rtol=1e-9, atol=1e-9)
+        assert len(session.place.pending) == 151 % SEGMENT
+        again = Session.restore(model, session.checkpoint())
+        assert torch.equal(again.process(text[150:160]), session.process(text[150:160]))
+    cut = Session.new_stream(free)
+    rows = torch.cat([cut.process(part) for part in parts_of(text[:150], [10, 70])])
+    assert not torch.allclose(rows, whole, rtol=1e-3, atol=1e-3)
+
+
+def test_a_recipe_that_adapts_its_weights_is_served_only_when_they_may_stay(small, text):
+    data = checkpoint_of(small(ttt="sgd"))
+    with pytest.raises(SessionUnsupported, match="still"):
+        served(data)
+    still = served(data, still=True)
+    session = Session.new_stream(still)
+    session.process(text[:20])
+    assert Session.restore(still, session.checkpoint()).position == 20
+    with pytest.raises(SessionMismatch):
+        Session.restore(replace(still, still=False), session.checkpoint())
+
+
+def test_served_weights_take_no_gradient_and_do_not_move(small, text):
+    model = served_of(small())
+    before = {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
+    assert not Session.new_stream(model).process(text[:50]).requires_grad
+    assert not any(parameter.requires_grad for parameter in model.model.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.model.state_dict().items())
+
+
+def test_what_a_session_says_of_a_text_is_what_the_scorer_measures(small, text):
+    model = served_of(small())
+    session = Session.new_stream(model)
+    rows = torch.cat([session.ahead[None], session.process(text[:600])[:-1]])
+    nats = -rows.double().gather(1, ids_of(text[:600])[1:, None]).sum()
+    measured = score(lambda ids: model.model(ids)[0].log_softmax(-1), text[:600], probe_seed=0)
+    assert nats.item() == pytest.approx(measured.nll_sum, rel=1e-6)
+
+
+def test_latency_is_told_for_single_bytes_and_parts_apart(small, text):
+    ticks = iter(range(1000))
+    session = Session.new_stream(replace(served_of(small()), clock=lambda: next(ticks)))
+    session.process(text[:30])
+    session.process(text[30:31])
+    session.process(text[31:32])
+    assert (session.parts.figures().count, session.tokens.figures().count) == (1, 2)
+    assert session.tokens.figures().p99_ms == 1000
+
+
+def test_a_session_of_an_unknown_format_is_refused(small):
+    model = served_of(small())
+    header, tensors = unpacked(Session.new_stream(model).checkpoint())
+    newer = replace(header, format=99, digest="")
+    newer = replace(newer, digest=hashlib.sha256(written(newer, tensors)).hexdigest())
+    with pytest.raises(SessionCorrupt, match="99"):
+        Session.restore(model, written(newer, tensors))
