@@ -27,8 +27,8 @@ igla build recipe.toml --budget 4MB --seed 1597 --out fresh.safetensors
 GENERATE = """
 Let a checkpoint go on with a text, byte by byte; what is written is exactly what was drawn.
 
-The checkpoint is a file, or the digest of an artifact in the data folder, as `igla job_status` shows it for every sample. The model's
-memory goes on learning from the prompt and from what it writes; its weights do not change.
+The checkpoint is a file, or the digest of an artifact in the data folder; `igla job_status` shows that of each sample.
+The model's memory goes on learning from the prompt and from what it writes; its weights do not change.
 
 [bold]Examples[/bold]
 

@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from errors import Refusal
 from training.checkpoint import unpack
-from training.memory import SEGMENT, Memory
 from training.model import ByteModel
 from training.ngrams import BEGIN
 from training.recipe import NONE
@@ -42,43 +41,25 @@ class Served:
     still: bool = False
     clock: Callable[[], float] = perf_counter
 
-    @property
-    def grid(self) -> int:
-        """Ids from one commit point to the next."""
-        parts = (part for part in self.model.modules() if isinstance(part, Memory))
-        return SEGMENT if any(part.rule.about.get("aligned") for part in parts) else 1
-
     def opening(self) -> Place:
         """Before the first byte of a text."""
-        nothing = torch.empty(0, dtype=torch.int64)
-        return self.read(Place(None, nothing, torch.empty(0)), torch.tensor([BEGIN]))[0]
+        return self.read(None, torch.tensor([BEGIN]))[0]
 
-    def read(self, place: Place, ids_T: Tensor) -> tuple[Place, Tensor]:
-        """Read at least one id -> (the place behind, log-probabilities [T, 256] of the byte after each)."""
+    def read(self, place: Place | None, ids_T: Tensor) -> tuple[Place, Tensor]:
+        """Read at least one id; None: at the start -> (the place behind, log-probabilities [T, 256] after each id)."""
         rows = []
         for part in torch.split(ids_T, PART):
             place, row = self.read_part(place, part)
             rows.append(row)
+        assert place is not None
         return place, torch.cat(rows)
 
     @torch.inference_mode()
-    def read_part(self, place: Place, ids_T: Tensor) -> tuple[Place, Tensor]:
-        """`read` in one call of the model, two where a commit point lies between."""
-        ids_S, carried, logits = torch.cat([place.pending, ids_T]), place.carried, []
-        whole = len(ids_S) // self.grid * self.grid
-        if whole:
-            read_BTV, after = self.model(ids_S[None, :whole], carried)
-            carried = mapped(after, "carried", lambda _, tensor: kept(tensor))
-            logits.append(read_BTV[0])
-        if whole < len(ids_S):
-            logits.append(self.model(ids_S[None, whole:], carried)[0][0])
-        logp_TV = functional.log_softmax(torch.cat(logits)[len(place.pending) :], dim=-1)
-        return Place(carried, kept(ids_S[whole:]), kept(logp_TV[-1])), logp_TV
-
-    def template(self) -> Place:
-        """A place after a commit point."""
-        opening = torch.full((self.grid,), BEGIN)
-        return self.read(Place(None, opening[:0], torch.empty(0)), opening)[0]
+    def read_part(self, place: Place | None, ids_T: Tensor) -> tuple[Place, Tensor]:
+        """`read` in one call of the model."""
+        logits, after = self.model(ids_T[None], None if place is None else place.carried)
+        logp_TV = functional.log_softmax(logits[0], dim=-1)
+        return Place(mapped(after, "carried", lambda _, tensor: kept(tensor)), kept(logp_TV[-1])), logp_TV
 
 
 def served(data: bytes, *, still: bool = False) -> Served:

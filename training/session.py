@@ -1,9 +1,7 @@
 """Sessions: a trained model reads bytes and tells what comes next, with a state that does not grow.
 
 The model's memory goes on changing while it reads; its weights do not. Read byte by byte or in long parts, a text gives
-the same predictions, to rounding. Where a rule's result depends on where its segments begin, its header says
-`"aligned": True`; then the state moves only at commit points, every `Served.grid` ids since the start, and the ids
-since the last one are read again from there.
+the same predictions, to rounding: what a rule does at certain tokens only, it counts from the start of the text.
 """
 
 from dataclasses import asdict
@@ -78,10 +76,8 @@ class Session:
         header, tensors = unpacked(data)
         if (header.checkpoint, header.still) != (served.checkpoint, served.still):
             raise SessionMismatch(f"The session is of {header.checkpoint[:12]}, served is {served.checkpoint[:12]}.")
-        template = served.template().carried
-        assert template is not None
         cursor = None if header.cursor is None else cursor_from(header.cursor)
-        session = cls(served, placed(template, tensors), budget=header.budget, cursor=cursor)
+        session = cls(served, placed(served.opening().carried, tensors), budget=header.budget, cursor=cursor)
         session.position = header.position
         session.random.set_state(tensors["random"].clone())
         return session
@@ -94,7 +90,7 @@ class Session:
     @property
     def state_bytes(self) -> int:
         """Size of what the session knows; it has a bound that does not depend on how much was read."""
-        held = [*dict(leaves(self.place.carried, "carried")).values(), self.place.pending, self.place.ahead]
+        held = [*dict(leaves(self.place.carried, "carried")).values(), self.place.ahead]
         return sum(tensor.untyped_storage().nbytes() for tensor in held)
 
     def process(self, data: bytes) -> Tensor:

@@ -30,12 +30,10 @@ class SessionCorrupt(Refusal):
 class Place:
     """Where a session stands in its text. Its tensors are never written to, so two sessions may share them.
 
-    carried: the model's state at the last commit point; None before the first. pending: int64 ids since then, fewer
-    than lie between two commit points. ahead: natural log-probabilities of the next byte.
+    carried: the model's state. ahead: natural log-probabilities [256] of the byte that comes now.
     """
 
-    carried: Carried | None
-    pending: Tensor
+    carried: Carried
     ahead: Tensor
 
 
@@ -59,7 +57,7 @@ class Header:
 
 def packed(header: Header, place: Place, random: torch.Generator) -> bytes:
     """One file; equal content gives equal bytes."""
-    own = {"pending": place.pending, "next": place.ahead, "random": random.get_state()}
+    own = {"ahead": place.ahead, "random": random.get_state()}
     tensors = {**dict(leaves(place.carried, "carried")), **own}
     plain = written(header, tensors)
     return written(replace(header, digest=hashlib.sha256(plain).hexdigest()), tensors)
@@ -90,12 +88,10 @@ def written(header: Header, tensors: Mapping[str, Tensor]) -> bytes:
 
 def placed(template: Carried, tensors: Mapping[str, Tensor]) -> Place:
     """The place that was stored; template: any state of the same model. Raises SessionCorrupt."""
-    committed = any(name.startswith("carried.") for name in tensors)
-    wanted = {*(dict(leaves(template, "carried")) if committed else ()), "pending", "next", "random"}
+    wanted = {*dict(leaves(template, "carried")), "ahead", "random"}
     if wanted != tensors.keys():
         raise SessionCorrupt(f"Tensors differ: {', '.join(sorted(wanted ^ tensors.keys())[:5])}.")
-    carried = mapped(template, "carried", lambda name, _: kept(tensors[name])) if committed else None
-    return Place(carried, kept(tensors["pending"]), kept(tensors["next"]))
+    return Place(mapped(template, "carried", lambda name, _: kept(tensors[name])), kept(tensors["ahead"]))
 
 
 def kept(tensor: Tensor) -> Tensor:
