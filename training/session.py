@@ -43,13 +43,15 @@ class Session:
     """One reader of one text. Open it with `new_test`, `new_stream` or `restore`.
 
     position: bytes read. random: what drawing bytes draws from; a session's own. tokens, parts: how long calls took
-    that read one byte, and more than one. cursor: of the stream that is followed, if one is.
+    that read one byte, and more than one. cursor: of the stream that is followed, if one is. environment: facts
+    of where it was opened.
     """
 
     def __init__(self, served: Served, place: Place, *, budget: int | None, cursor: Cursor | None) -> None:
         self.served, self.place, self.budget, self.cursor = served, place, budget, cursor
         self.position, self.random = 0, torch.Generator()
         self.tokens, self.parts = Latency(), Latency()
+        self.environment = environment().facts
 
     @classmethod
     def new_test(cls, served: Served, budget: int, seed: int = 0) -> Self:
@@ -69,7 +71,7 @@ class Session:
 
     @classmethod
     def restore(cls, served: Served, data: bytes) -> Self:
-        """The session that was stored; it goes on bit for bit in the environment where it was stored.
+        """The session that was stored; where `same_environment` holds it goes on bit for bit.
 
         Raises SessionCorrupt, SessionMismatch.
         """
@@ -77,10 +79,15 @@ class Session:
         if (header.checkpoint, header.still) != (served.checkpoint, served.still):
             raise SessionMismatch(f"The session is of {header.checkpoint[:12]}, served is {served.checkpoint[:12]}.")
         cursor = None if header.cursor is None else cursor_from(header.cursor)
-        session = cls(served, placed(served.opening().carried, tensors), budget=header.budget, cursor=cursor)
-        session.position = header.position
+        session = cls(served, placed(served.opening(), tensors), budget=header.budget, cursor=cursor)
+        session.position, session.environment = header.position, header.environment
         session.random.set_state(tensors["random"].clone())
         return session
+
+    @property
+    def same_environment(self) -> bool:
+        """Whether it was opened in this environment."""
+        return dict(self.environment) == dict(environment().facts)
 
     @property
     def ahead(self) -> Tensor:
@@ -145,7 +152,7 @@ class Session:
             position=self.position,
             budget=self.budget,
             cursor=None if self.cursor is None else asdict(self.cursor),
-            environment=environment().facts,
+            environment=self.environment,
         )
         return packed(header, self.place, self.random)
 

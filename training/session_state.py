@@ -73,11 +73,19 @@ def unpacked(data: bytes) -> tuple[Header, dict[str, Tensor]]:
         sound = hashed == header.digest and written(header, tensors) == data
     except (SafetensorError, struct.error, KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise SessionCorrupt(f"Not a session file ({type(error).__name__}).") from error
-    if not sound:
-        raise SessionCorrupt("The content has another digest than the file claims.")
     if header.format != FORMAT:
         raise SessionCorrupt(f"Format {header.format} is not the known {FORMAT}.")
+    if not sound or not well_formed(header):
+        raise SessionCorrupt("The content has another digest than the file claims.")
     return header, tensors
+
+
+def well_formed(header: Header) -> bool:
+    """Whether the fields of a header from outside have the types that they are used with."""
+    counts = [header.position, *([] if header.budget is None else [header.budget])]
+    texts = isinstance(header.checkpoint, str) and isinstance(header.environment, dict)
+    cursor = header.cursor is None or isinstance(header.cursor, dict)
+    return texts and cursor and all(type(count) is int and count >= 0 for count in counts)
 
 
 def written(header: Header, tensors: Mapping[str, Tensor]) -> bytes:
@@ -86,12 +94,24 @@ def written(header: Header, tensors: Mapping[str, Tensor]) -> bytes:
     return save({name: tensor.contiguous() for name, tensor in tensors.items()}, {KEY: text})
 
 
-def placed(template: Carried, tensors: Mapping[str, Tensor]) -> Place:
-    """The place that was stored; template: any state of the same model. Raises SessionCorrupt."""
-    wanted = {*dict(leaves(template, "carried")), "ahead", "random"}
-    if wanted != tensors.keys():
-        raise SessionCorrupt(f"Tensors differ: {', '.join(sorted(wanted ^ tensors.keys())[:5])}.")
-    return Place(mapped(template, "carried", lambda name, _: kept(tensors[name])), kept(tensors["ahead"]))
+def placed(template: Place, tensors: Mapping[str, Tensor]) -> Place:
+    """The place that was stored; template: any place of the same model. Raises SessionCorrupt.
+
+    Lengths may differ, for a window fills up; names, types and numbers of axes may not.
+    """
+    own = {"ahead": template.ahead, "random": torch.Generator().get_state()}
+    wanted = {**dict(leaves(template.carried, "carried")), **own}
+    for name in wanted.keys() | tensors.keys():
+        if name not in wanted or name not in tensors or like(wanted[name]) != like(tensors[name]):
+            raise SessionCorrupt(f"{name} is not what this model carries.")
+    if any(tensors[name].shape != own[name].shape for name in own):
+        raise SessionCorrupt("The generator or the probabilities have another size.")
+    return Place(mapped(template.carried, "carried", lambda name, _: kept(tensors[name])), kept(tensors["ahead"]))
+
+
+def like(tensor: Tensor) -> tuple[torch.dtype, int]:
+    """Type and number of axes."""
+    return tensor.dtype, tensor.ndim
 
 
 def kept(tensor: Tensor) -> Tensor:

@@ -271,10 +271,43 @@ def test_latency_is_told_for_single_bytes_and_parts_apart(small, text):
     assert session.tokens.figures().p99_ms == 1000
 
 
-def test_a_session_of_an_unknown_format_is_refused(small):
+def resealed(data, changes, **fields):
+    """A session file with other content whose digest is right."""
+    header, tensors = unpacked(data)
+    header, tensors = replace(header, **fields, digest=""), {**tensors, **changes}
+    tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    digest = hashlib.sha256(written(header, tensors)).hexdigest()
+    return written(replace(header, digest=digest), tensors)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({}, {"format": 99}),
+        ({}, {"position": "3"}),
+        ({}, {"budget": -1}),
+        ({}, {"cursor": [1]}),
+        ({"ahead": None}, {}),
+        ({"more": torch.zeros(1)}, {}),
+        ({"ahead": torch.zeros(9)}, {}),
+        ({"random": torch.zeros(9, dtype=torch.uint8)}, {}),
+        ({"carried.ids": torch.zeros(1, 2)}, {}),
+        ({"carried.ids": torch.zeros(2, dtype=torch.int64)}, {}),
+    ],
+    ids=str,
+)
+def test_a_session_file_with_a_right_digest_and_wrong_content_is_refused(small, changes, fields):
     model = served_of(small())
-    header, tensors = unpacked(Session.new_stream(model).checkpoint())
-    newer = replace(header, format=99, digest="")
-    newer = replace(newer, digest=hashlib.sha256(written(newer, tensors)).hexdigest())
-    with pytest.raises(SessionCorrupt, match="99"):
-        Session.restore(model, written(newer, tensors))
+    data = Session.new_stream(model).checkpoint()
+    assert resealed(data, {}) == data
+    with pytest.raises(SessionCorrupt):
+        Session.restore(model, resealed(data, changes, **fields))
+
+
+def test_a_session_tells_that_it_was_opened_in_another_environment(small):
+    model = served_of(small())
+    data = Session.new_stream(model).checkpoint()
+    assert Session.restore(model, data).same_environment
+    moved = Session.restore(model, resealed(data, {}, environment={"torch": "0"}))
+    assert not moved.same_environment
+    assert not Session.restore(model, moved.checkpoint()).same_environment
