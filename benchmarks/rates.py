@@ -1,14 +1,14 @@
 """Tokens a second, forward and backward, of every rule and composition beside a plain transformer of equal size.
 
 All with d 256, 6 layers, T 512, eager, one thread, float32; the transformer's attention is full, by PyTorch's fused
-kernel. Models are timed in turns, so that what else the machine does falls on all alike, and ratios are of medians.
+kernel. What is taken is processor time, which other programs hardly change; models take turns; ratios are of medians.
 """
 
 import argparse
 import importlib.util
 from collections.abc import Callable, Mapping
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import torch
 from torch import Tensor, nn
@@ -60,10 +60,10 @@ def loss_of(logits_of: Callable[[Tensor], Tensor], batch: int) -> Tensor:
 
 
 def seconds(form: Callable[[], Tensor]) -> float:
-    """Time of one forward and backward pass."""
-    began = perf_counter()
+    """Processor time of one forward and backward pass."""
+    began = process_time()
     form().backward()
-    return perf_counter() - began
+    return process_time() - began
 
 
 def saved_mib(form: Callable[[], Tensor]) -> int:

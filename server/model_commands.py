@@ -13,7 +13,7 @@ BUILD = """
 Check a recipe in a file, and say what it comes to: complete form, digest, weights, bytes, speed on this machine.
 
 The file is a JSON object, or TOML where its name ends in .toml. What is left out takes its default; options of a
-plug-in stand as "muon.lr" or in a table of their own, [muon] lr. `igla race --help` lists all fields.
+plug-in stand as "muon.lr" or in a table of their own. `igla race --help` lists all fields.
 
 [bold]Examples[/bold]
 
@@ -44,8 +44,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 
 def add_model_commands(app: typer.Typer) -> None:
     """Add both commands."""
-    app.command(help=BUILD, rich_help_panel=PANEL)(build)
-    app.command(help=GENERATE, rich_help_panel=PANEL)(generate)
+    app.command(help=paragraphs(BUILD), rich_help_panel=PANEL)(build)
+    app.command(help=paragraphs(GENERATE), rich_help_panel=PANEL)(generate)
+
+
+def paragraphs(text: str) -> str:
+    """The text with line breaks between paragraphs only."""
+    return "\n\n".join(" ".join(each.split()) for each in text.strip().split("\n\n"))
 
 
 def build(

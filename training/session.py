@@ -159,6 +159,6 @@ class Session:
     def fork(self) -> Self:
         """Another session at the same place, which follows no stream; what one reads the other does not know."""
         other = type(self)(self.served, self.place, budget=self.budget, cursor=None)
-        other.position = self.position
+        other.position, other.environment = self.position, self.environment
         other.random.set_state(self.random.get_state())
         return other
