@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from errors import ImpossibleCombination, InvalidValue, UnknownName
 from server.build_command import ConfigUnreadable
-from server.cli import app
+from server.cli import app, main
 from server.generate_command import NoCheckpoint, PromptUnreadable
 from tests.serving import ROOT, TINY
 from training.artifacts import ArtifactFolder
@@ -151,12 +151,14 @@ def test_a_reader_that_stops_reading_ends_the_command_without_noise(checkpoint):
         assert process.wait(60) == 0
 
 
-def test_a_refusal_is_one_line_with_its_code_and_the_next_step(tmp_path):
-    command = [sys.executable, "-m", "server.cli", "build", str(tmp_path / "missing.toml")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
-    assert done.stderr.startswith("config_unreadable: missing.toml cannot be read")
-    assert len(done.stderr.splitlines()) == 1
+def test_a_refusal_is_one_line_with_its_code_and_the_next_step(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["igla", "build", str(tmp_path / "missing.toml")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("config_unreadable: missing.toml cannot be read")
+    assert len(said.splitlines()) == 1
 
 
 def test_help_shows_examples():
