@@ -126,7 +126,7 @@ def beside_titans_pytorch(batch: int, rounds: int) -> None:
 
 def rates(options: argparse.Namespace) -> None:
     """The promised pairs; without `--quick` all of them, at B 8, and titans-pytorch beside."""
-    batch, rounds = (2, 3) if options.quick else (BATCH, 5)
+    batch, rounds = (2, 2) if options.quick else (BATCH, 5)
     for composition, rule in pairs():
         if not options.quick or (composition, rule) in PROMISED:
             against_transformer(composition, rule, batch, rounds)
