@@ -1,4 +1,5 @@
-"""Speed of the engine on this machine: training bytes a second, seconds of a scoring and of a checkpoint.
+"""Speed of the engine on this machine: training bytes a second, seconds of a scoring and of a checkpoint, and the rate
+of every rule and composition beside a plain transformer (`benchmarks.rates`; `--only rates` measures that alone).
 
 `.venv/bin/python benchmarks/engine.py [--quick]` prints a JSON line a measurement, and a line for people on stderr.
 """
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import torch
 
 from benchmarks import tell
+from benchmarks.rates import rates
 from tests.serving import TINY
 from training.artifacts import ArtifactFolder
 from training.environment import environment
@@ -92,12 +94,21 @@ def main() -> None:
     """Measure all recipes, one after the other, with one thread."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", choices=["recipes", "rates"], help="one of the two parts")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
+    if options.only != "recipes":
+        rates(options)
+    if options.only != "rates":
+        recipes(options.quick)
+
+
+def recipes(quick: bool) -> None:
+    """Training, scoring and storing of a few recipes, and how flat a long run is."""
     data = text()
     for name, fields in RECIPES.items():
-        measure(name, fields, data, 1.5 if quick else 10.0)
+        measure(name, fields, data, 1.0 if quick else 10.0)
     flatness(data, 2_000 if quick else 10_000)
 
 

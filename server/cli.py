@@ -17,6 +17,7 @@ from sqlalchemy.exc import DatabaseError
 
 from errors import InvalidValue, Refusal
 from server.manual import race_manual
+from server.model_commands import add_model_commands
 from server.settings import Settings
 from server.tool_commands import add_tools
 from server.track_commands import track
@@ -317,6 +318,7 @@ def token_revoke(
     typer.echo(f"revoked {which}")
 
 
+add_model_commands(app)
 add_tools(app)
 
 
