@@ -2,8 +2,9 @@
 
 `.venv/bin/python benchmarks/algorithms.py [--quick] [--seconds S] [--only NAME ...]` first measures what a step of each
 recipe costs over a short complete run, then gives each the number of steps that fits S seconds of processor time on
-one thread. Seed by seed, the recipes take turns. It prints a JSON line a run and a recipe; differences to `plain` are paired by seed, with
-their 95 % interval (Student's t). A budget of seconds is no verdict on a method, only on it at this size.
+one thread. Seed by seed, the recipes take turns. It prints a JSON line a run and a recipe; differences to `plain` are
+paired by seed, with their 95 % interval (Student's t). A budget of seconds is no verdict on a method, only on it at
+this size.
 """
 
 import argparse
