@@ -57,6 +57,15 @@ class Memory(nn.Module):
         y_BHTV = functional.rms_norm(y_BHTV, y_BHTV.shape[-1:])
         return y_BHTV.transpose(1, 2).reshape(B, T, D), Carried(p_BSC[:, T:], state)
 
+    def recall(self, x_BTD: Tensor, carried: Carried | None) -> Tensor:
+        """What each token reads from the memory as carried, which stays as it is. Queries skip the convolution."""
+        B, T, D = x_BTD.shape
+        q_BTD = functional.silu(functional.linear(x_BTD, self.qkv.weight[:D]))
+        q_BHTK = functional.normalize(q_BTD.view(B, T, self.heads, -1).transpose(1, 2), dim=-1, eps=1e-6)
+        state = self.rule.initial(q_BHTK, q_BHTK) if carried is None else carried.state
+        y_BHTV = torch.vmap(self.rule.read, in_dims=(None, 2), out_dims=2)(state, q_BHTK)
+        return functional.rms_norm(y_BHTV, y_BHTV.shape[-1:]).transpose(1, 2).reshape(B, T, D)
+
     def gates(self, x_BTD: Tensor) -> Gates:
         """Gate name -> [B, H, T]."""
         raw = self.gate(x_BTD).transpose(1, 2).chunk(len(self.gate_names), dim=1)
