@@ -23,6 +23,7 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
     {
         "adapter": Plugins("training.adapters"),
         "auxiliary": Plugins("training.auxiliary"),
+        "cms": Plugins("training.cms"),
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
         "rule": Plugins("training.rules"),
@@ -38,6 +39,7 @@ OPTIONAL: Mapping[str, str] = MappingProxyType(
     {
         "adapter": "no adapter",
         "auxiliary": "the next byte is all that training asks for",
+        "cms": "one MLP a block, updated at every step",
         "rule": "no memory",
         "ttt": "the weights stay as trained while a text is scored",
     }
@@ -81,6 +83,7 @@ class Recipe:
     adapter: str = choice(NONE, "map of the states after blocks or before the head", later=True)
     auxiliary: str = choice(NONE, "auxiliary loss beside the next byte's, in training only", later=True)
     ttt: str = choice(NONE, "test-time training: how the model goes on learning from bytes once scored", later=True)
+    cms: str = choice(NONE, "continuum memory system: the MLP of a block as levels with paces of their own", later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str) -> dict[str, Scalar]:
@@ -219,8 +222,12 @@ def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) 
     """Raise ImpossibleCombination where a plug-in's `combines` or the shapes forbid the recipe.
 
     `combines` maps a field to the values it may have beside the plug-in; `"*"` stands for every plug-in but none.
+    `least` maps a field to the smallest value that it may have.
     """
     for _, name, about in abouts:
+        for other, least in about.get("least", {}).items():
+            if getattr(recipe, other) < least:
+                raise ImpossibleCombination(f"{name} needs {other} of at least {least}, got {getattr(recipe, other)}.")
         for other, allowed in about.get("combines", {}).items():
             value = getattr(recipe, other)
             if value not in allowed and not ("*" in allowed and value != NONE):
