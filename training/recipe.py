@@ -20,8 +20,10 @@ Scalar = bool | int | float | str
 
 CHOICES: Mapping[str, Plugins] = MappingProxyType(
     {
+        "bias": Plugins("training.biases"),
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
+        "retention": Plugins("training.retentions"),
         "rule": Plugins("training.rules"),
     }
 )
@@ -30,7 +32,9 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
 NONE = "none"
 """The value of a field in a recipe without a plug-in of that kind."""
 
-OPTIONAL: Mapping[str, str] = MappingProxyType({"rule": "no memory"})
+OPTIONAL: Mapping[str, str] = MappingProxyType(
+    {"bias": "the rule's own", "retention": "the rule's own", "rule": "no memory"}
+)
 """Fields that may be `none`, and what that means."""
 
 
@@ -63,6 +67,8 @@ class Recipe:
     composition: str = choice("mag", "how attention and memory are put together in a block")
     rule: str = choice("delta", "memory rule; none for a block without memory")
     optimizer: str = choice("muon", "optimizer")
+    bias: str = choice(NONE, "what the memory minimises at each token; none for the rule's own", later=True)
+    retention: str = choice(NONE, "how the memory keeps its weights; none for the rule's own", later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str) -> dict[str, Scalar]:
@@ -115,7 +121,7 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
             raise unknown("recipe field", name, field_names())
     recipe = Recipe(**checked)
     abouts = chosen(recipe)
-    specs = {f"{name}.{key}": spec for name, about in abouts.items() for key, spec in about.get("fields", {}).items()}
+    specs = {f"{name}.{key}": spec for name, about in abouts for key, spec in about.get("fields", {}).items()}
     for name in (key for key in given if "." in key):
         if name not in specs:
             raise foreign_option(name, recipe)
@@ -141,10 +147,12 @@ def plugin_fields() -> dict[str, dict[str, Any]]:
     return {f"{name}.{key}": spec for name, about in every for key, spec in about.get("fields", {}).items()}
 
 
-def chosen(recipe: Recipe) -> dict[str, About]:
-    """name -> header of the plug-ins that the recipe names."""
+def chosen(recipe: Recipe) -> list[tuple[str, About]]:
+    """(name, header) of the plug-ins that the recipe names; plug-ins of two kinds may share a name."""
     names = {kind: str(getattr(recipe, kind)) for kind in CHOICES}
-    return {name: CHOICES[kind].about(name) for kind, name in names.items() if not (kind in OPTIONAL and name == NONE)}
+    return [
+        (name, CHOICES[kind].about(name)) for kind, name in names.items() if not (kind in OPTIONAL and name == NONE)
+    ]
 
 
 def check(name: str, spec: Mapping[str, Any], value: Any) -> Scalar:
@@ -176,12 +184,12 @@ def foreign_option(name: str, recipe: Recipe) -> Exception:
     )
 
 
-def refuse_impossible(recipe: Recipe, abouts: Mapping[str, About]) -> None:
+def refuse_impossible(recipe: Recipe, abouts: list[tuple[str, About]]) -> None:
     """Raise ImpossibleCombination where a plug-in's `combines` or the shapes forbid the recipe.
 
     `combines` maps a field to the values it may have beside the plug-in; `"*"` stands for every plug-in but none.
     """
-    for name, about in abouts.items():
+    for name, about in abouts:
         for other, allowed in about.get("combines", {}).items():
             value = getattr(recipe, other)
             if value not in allowed and not ("*" in allowed and value != NONE):
