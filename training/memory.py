@@ -54,7 +54,7 @@ class Memory(nn.Module):
         mixed_BTC = functional.silu(sum_of_taps(p_BSC, self.taps))
         q, k, v = mixed_BTC.view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
         q, k = functional.normalize(q, dim=-1, eps=1e-6), functional.normalize(k, dim=-1, eps=1e-6)
-        rule = self.rule.with_learned(self.learned)
+        rule = self.rule.with_learned(dict(self.learned.items()))
         state = rule.initial(q, v) if carried is None else carried.state
         y_BHTV, state = rule.segment(state, q, k, v, self.gates(x_BTD), SEGMENT)
         y_BHTV = functional.rms_norm(y_BHTV, y_BHTV.shape[-1:])

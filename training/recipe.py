@@ -187,11 +187,12 @@ def foreign_option(name: str, recipe: Recipe) -> Exception:
 def refuse_impossible(recipe: Recipe, abouts: list[tuple[str, About]]) -> None:
     """Raise ImpossibleCombination where a plug-in's `combines` or the shapes forbid the recipe.
 
-    `combines` maps a field to the values it may have beside the plug-in; `"*"` stands for every plug-in but none.
+    `combines` maps a field, or an option where the recipe has it, to the values it may have beside the plug-in; `"*"`
+    stands for every plug-in but none.
     """
     for name, about in abouts:
         for other, allowed in about.get("combines", {}).items():
-            value = getattr(recipe, other)
+            value = recipe.options.get(other, allowed[0]) if "." in other else getattr(recipe, other)
             if value not in allowed and not ("*" in allowed and value != NONE):
                 listed = ", ".join(allowed).replace("*", "any but none")
                 raise ImpossibleCombination(f"{name} does not combine with {other} {value}; allowed: {listed}.")

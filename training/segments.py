@@ -12,7 +12,7 @@ Form = Callable[[Any, Tensor, Tensor, Tensor, Mapping[str, Tensor], int], tuple[
 
 def in_segments(x: Tensor, length: int) -> Tensor:
     """[B, H, T, ...] -> [B, H, N, C, ...], T a multiple of length."""
-    return x.unflatten(2, (-1, length))
+    return x.reshape(*x.shape[:2], -1, length, *x.shape[3:])
 
 
 def with_rest(

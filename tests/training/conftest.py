@@ -1,11 +1,18 @@
 import random
 
 import pytest
+import torch
 
 from training.artifacts import ArtifactFolder
 from training.recipe import recipe_from
 
 SMALL = {"width": 16, "blocks": 1, "heads": 2, "window": 8, "ngram": 3, "ngram_buckets": 64, "context": 32, "batch": 4}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Small tensors on many threads spend their time waiting, most of all on a busy machine."""
+    torch.set_num_threads(1)
 
 
 class Texts:

@@ -33,7 +33,11 @@ class Retention(ABC):
 
     def direct(self, W_OI: Tensor, gradient_OI: Tensor) -> Tensor:
         """The direction in which a gradient at W is followed."""
-        return gradient_OI
+        return gradient_OI * self.gain(W_OI.shape[-1])
+
+    def gain(self, inputs: int) -> float:
+        """Factor on gradients of rows of that many weights."""
+        return 1.0
 
     def scale(self, A_OI: Tensor) -> Tensor | None:
         """[..., 1, 1]: a frozen segment that began at A reads scale(A) A_t; None: it can read its start only."""

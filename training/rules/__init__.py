@@ -21,12 +21,15 @@ from plugins import About, Plugins
 from training.biases import biases
 from training.recipe import NONE, Recipe, Scalar
 from training.retentions import Retention, retentions
+from training.segments import cut, cut_gates
 
 State = Any
 """The rule's own NamedTuple of tensors, each with leading axes B, H."""
 
 Gates = Mapping[str, Tensor]
 """Gate name -> [B, H, T] (one token: [B, H])."""
+
+Segment = Callable[[State, Tensor, Tensor, Tensor, Gates, int], tuple[Tensor, State]]
 
 MAPS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
@@ -46,6 +49,7 @@ class Inner:
     options: Mapping[str, Scalar]
     error: Callable[[Tensor, Tensor], Tensor]
     retention: Retention
+    gates: tuple[str, ...]
     named: Mapping[str, str]
     swapped: Mapping[str, str]
     learned: Mapping[str, Tensor] = field(default_factory=dict)
@@ -70,7 +74,7 @@ class MemoryRule:
     initial: Callable[[Tensor, Tensor], State]
     step: Callable[[State, Tensor, Tensor, Gates], State]
     read: Callable[[State, Tensor], Tensor]
-    segment: Callable[[State, Tensor, Tensor, Tensor, Gates, int], tuple[Tensor, State]]
+    segment: Segment
     learned: Callable[[int, int, int], Mapping[str, Tensor]] = lambda heads, K, V: {}
     configure: Callable[[Inner], "MemoryRule"] | None = None
     inner: Inner | None = None
@@ -115,13 +119,13 @@ def with_inner(
         def one_by_one(*given: Any) -> tuple[Tensor, State]:
             return scan(rule, *given[:-1])
 
-        fast = segment is not None and segments(inner)
+        form = partial(segment, inner) if segment is not None and segments(inner) else one_by_one
         rule = MemoryRule(
             about,
             initial=partial(initial, inner),
             step=partial(step, inner),
             read=partial(read, inner),
-            segment=partial(segment, inner) if segment is not None and fast else one_by_one,
+            segment=truncated(form, inner),
             learned=partial(learned, inner),
             configure=configure,
             inner=inner,
@@ -130,6 +134,27 @@ def with_inner(
         return rule
 
     return configure(inner_of(about))
+
+
+def truncated(form: Segment, inner: Inner) -> Segment:
+    """The same values; under `gradient` truncated, no gradient flows from a window of `truncate` tokens to the last."""
+    if inner.options.get("gradient") != "truncated":
+        return form
+    window = int(inner.options["truncate"])
+
+    def in_windows(
+        state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
+    ) -> tuple[Tensor, State]:
+        outputs, T = [], k_BHTK.shape[2]
+        for start in range(0, T, window):
+            stop = min(T, start + window)
+            state = type(state)(*(tensor.detach() for tensor in state)) if start else state
+            tokens = cut((q_BHTK, k_BHTK, v_BHTV), start, stop)
+            y_BHTV, state = form(state, *tokens, cut_gates(gates, start, stop), length)
+            outputs.append(y_BHTV)
+        return torch.cat(outputs, 2), state
+
+    return in_windows
 
 
 def inner_of(about: About, recipe: Recipe | None = None) -> Inner:
@@ -147,6 +172,7 @@ def inner_of(about: About, recipe: Recipe | None = None) -> Inner:
         options=options("" if recipe is None else recipe.rule, about),
         error=partial(bias.error, options=options(named["bias"], bias.about)),
         retention=retentions[named["retention"]](options(named["retention"], retentions.about(named["retention"]))),
+        gates=tuple(about["gates"]),
         named=named,
         swapped=swapped,
     )
