@@ -23,9 +23,11 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
     {
         "adapter": Plugins("training.adapters"),
         "auxiliary": Plugins("training.auxiliary"),
+        "bias": Plugins("training.biases"),
         "cms": Plugins("training.cms"),
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
+        "retention": Plugins("training.retentions"),
         "rule": Plugins("training.rules"),
         "ttt": Plugins("training.ttt"),
     }
@@ -40,6 +42,8 @@ OPTIONAL: Mapping[str, str] = MappingProxyType(
         "adapter": "no adapter",
         "auxiliary": "the next byte is all that training asks for",
         "cms": "one MLP a block, updated at every step",
+        "bias": "the rule's own",
+        "retention": "the rule's own",
         "rule": "no memory",
         "ttt": "the weights stay as trained while a text is scored",
     }
@@ -84,6 +88,8 @@ class Recipe:
     auxiliary: str = choice(NONE, "auxiliary loss beside the next byte's, in training only", later=True)
     ttt: str = choice(NONE, "test-time training: how the model goes on learning from bytes once scored", later=True)
     cms: str = choice(NONE, "continuum memory system: the MLP of a block as levels with paces of their own", later=True)
+    bias: str = choice(NONE, "what the memory minimises at each token; none for the rule's own", later=True)
+    retention: str = choice(NONE, "how the memory keeps its weights; none for the rule's own", later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str) -> dict[str, Scalar]:
@@ -221,15 +227,15 @@ def plugin_of(kind: str, folder: Plugins, name: str) -> list[tuple[str, str, Abo
 def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) -> None:
     """Raise ImpossibleCombination where a plug-in's `combines` or the shapes forbid the recipe.
 
-    `combines` maps a field to the values it may have beside the plug-in; `"*"` stands for every plug-in but none.
-    `least` maps a field to the smallest value that it may have.
+    `combines` maps a field, or an option where the recipe has it, to the values it may have beside the plug-in; `"*"`
+    stands for every plug-in but none. `least` maps a field to the smallest value that it may have.
     """
     for _, name, about in abouts:
         for other, least in about.get("least", {}).items():
             if getattr(recipe, other) < least:
                 raise ImpossibleCombination(f"{name} needs {other} of at least {least}, got {getattr(recipe, other)}.")
         for other, allowed in about.get("combines", {}).items():
-            value = getattr(recipe, other)
+            value = recipe.options.get(other, allowed[0]) if "." in other else getattr(recipe, other)
             if value not in allowed and not ("*" in allowed and value != NONE):
                 listed = ", ".join(allowed).replace("*", "any but none")
                 raise ImpossibleCombination(f"{name} does not combine with {other} {value}; allowed: {listed}.")

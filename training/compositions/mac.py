@@ -17,7 +17,7 @@ from training.compositions import Composition, Persistent, WindowAttention
 from training.memory import Carried as MemoryCarried
 from training.memory import Memory
 from training.recipe import Recipe, Scalar
-from training.rules import rules
+from training.rules import rule_of
 
 about = {
     "help": "attention over a segment and what the memory recalls for it; the memory learns the result",
@@ -65,7 +65,7 @@ class Mac(Composition):
         options = recipe.option("mac")
         self.rule_name, self.segment, self.read = recipe.rule, int(options["segment"]), str(options["read"])
         self.attention = WindowAttention(recipe.width, recipe.heads, recipe.window)
-        self.memory = Memory(recipe.width, recipe.heads, rules[recipe.rule])
+        self.memory = Memory(recipe.width, recipe.heads, rule_of(recipe))
         self.attention_gain = nn.Parameter(torch.ones(recipe.width))
         self.memory_gain = nn.Parameter(torch.ones(recipe.width))
         self.gate_bias = nn.Parameter(torch.full((recipe.width,), OPEN))
@@ -111,13 +111,14 @@ class Mac(Composition):
 
     def echo(self) -> Mapping[str, Scalar]:
         """The recipe fields that this module was built with."""
+        rule = self.memory.rule.echo(self.rule_name)
         heads, window = self.attention.heads, self.attention.window
         own: dict[str, Scalar] = {
             "mac.persistent": self.persistent.count,
             "mac.segment": self.segment,
             "mac.read": self.read,
         }
-        return {"composition": "mac", "rule": self.rule_name, "heads": heads, "window": window, **own}
+        return {"composition": "mac", **rule, "heads": heads, "window": window, **own}
 
 
 def joined(one: Cache, other: Cache) -> Cache:

@@ -11,7 +11,7 @@ from training.attention import Cache
 from training.compositions import Composition, Persistent, WindowAttention
 from training.memory import Carried, Memory
 from training.recipe import Recipe, Scalar
-from training.rules import rules
+from training.rules import rule_of
 
 about = {
     "help": "sliding-window attention, gated by the memory",
@@ -46,7 +46,7 @@ class Mag(Composition):
         super().__init__()
         self.rule_name = recipe.rule
         self.attention = WindowAttention(recipe.width, recipe.heads, recipe.window)
-        self.memory = Memory(recipe.width, recipe.heads, rules[recipe.rule])
+        self.memory = Memory(recipe.width, recipe.heads, rule_of(recipe))
         self.attention_gain = nn.Parameter(torch.ones(recipe.width))
         self.memory_gain = nn.Parameter(torch.ones(recipe.width))
         self.gate_bias = nn.Parameter(torch.full((recipe.width,), OPEN))
@@ -66,8 +66,8 @@ class Mag(Composition):
     def echo(self) -> Mapping[str, Scalar]:
         """The recipe fields that this module was built with."""
         heads, window = self.attention.heads, self.attention.window
-        own = {"mag.persistent": self.persistent.count}
-        return {"composition": "mag", "rule": self.rule_name, "heads": heads, "window": window, **own}
+        own = {**self.memory.rule.echo(self.rule_name), "mag.persistent": self.persistent.count}
+        return {"composition": "mag", "heads": heads, "window": window, **own}
 
 
 mag = Mag

@@ -9,7 +9,7 @@ from training.attention import Cache
 from training.compositions import Composition, Persistent, WindowAttention
 from training.memory import Carried, Memory
 from training.recipe import Recipe, Scalar
-from training.rules import rules
+from training.rules import rule_of
 
 about = {
     "help": "the memory, then sliding-window attention over what it gives",
@@ -40,7 +40,7 @@ class Mal(Composition):
         super().__init__()
         options = recipe.option("mal")
         self.rule_name, self.inner_residual = recipe.rule, bool(options["inner_residual"])
-        self.memory = Memory(recipe.width, recipe.heads, rules[recipe.rule])
+        self.memory = Memory(recipe.width, recipe.heads, rule_of(recipe))
         self.attention = WindowAttention(recipe.width, recipe.heads, recipe.window)
         self.persistent = Persistent(int(options["persistent"]), recipe.width)
         self.out = nn.Linear(recipe.width, recipe.width, bias=False)
@@ -63,9 +63,10 @@ class Mal(Composition):
 
     def echo(self) -> Mapping[str, Scalar]:
         """The recipe fields that this module was built with."""
+        rule = self.memory.rule.echo(self.rule_name)
         heads, window = self.attention.heads, self.attention.window
         own = {"mal.persistent": self.persistent.count, "mal.inner_residual": self.inner_residual}
-        return {"composition": "mal", "rule": self.rule_name, "heads": heads, "window": window, **own}
+        return {"composition": "mal", **rule, "heads": heads, "window": window, **own}
 
 
 mal = Mal

@@ -1,0 +1,139 @@
+"""Titans on a matrix: gradient descent with momentum and decay on what each key should recall.
+
+The state M in R^{K x V} is the transpose of the papers': it is read as y = M^T q. S is the momentum.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from training.coefficients import before, coefficients, floored
+from training.rules import Gates, Inner, with_inner
+from training.segments import whole_segments, with_rest
+from training.stability import bounded
+
+about = {
+    "help": "momentum and decay on a matrix memory, in its exact segment form",
+    "source": "Behrouz, Zhong, Mirrokni 2025, arXiv:2501.00663, equations 9 to 14",
+    "gates": {
+        "log_retain": {"map": "logsigmoid", "bias": 4.0},
+        "log_momentum": {"map": "logsigmoid", "bias": 1.5},
+        "theta": {"map": "sigmoid", "bias": -2.0},
+    },
+    "bias": "l2",
+    "retention": "l2",
+    "combines": {
+        "bias": ["none", "l2", "dot", "lp", "huber"],
+        "retention": ["none", "l2", "elastic_net", "sphere", "kl"],
+    },
+    "fields": {
+        "error_on": {
+            "default": "pre_decay",
+            "choices": ["pre_decay", "post_decay"],
+            "help": "whether the error is that of the memory before or after it fades",
+        },
+        "read_at": {"default": "after", "choices": ["after", "before"], "help": "read after or before the write"},
+        "bound": {
+            "default": "stable",
+            "choices": ["stable", "calm", "none"],
+            "help": "cut theta where a repeated key would diverge, or where it would oscillate",
+        },
+    },
+}
+
+
+class State(NamedTuple):
+    """Memory and momentum of every batch row and head."""
+
+    M_BHKV: Tensor
+    S_BHKV: Tensor
+
+
+def initial(inner: Inner, q_BHTK: Tensor, v_BHTV: Tensor) -> State:
+    """An empty memory: the zero matrix, or where the retention has a link, what it makes of it."""
+    B, H, _, K = q_BHTK.shape
+    zero = v_BHTV.new_zeros(B, H, K, v_BHTV.shape[-1])
+    return State(inner.retention.start(zero.mT).mT, zero)
+
+
+def step(inner: Inner, state: State, k_BHK: Tensor, v_BHV: Tensor, gates: Gates) -> State:
+    """S' = eta S - theta k e^T, M' = (1 - alpha) M + S', e = M^T k - v; M before or after its decay."""
+    retain, theta = gates["log_retain"].exp()[..., None, None], theta_of(inner, k_BHK, gates)[..., None, None]
+    W_BHVK = inner.retention.weights(state.M_BHKV.mT)
+    point_BHVK = W_BHVK if inner.options["error_on"] == "pre_decay" else retain * W_BHVK
+    e_BHV = inner.error((point_BHVK @ k_BHK[..., None]).squeeze(-1), v_BHV)
+    gradient_BHVK = inner.retention.direct(W_BHVK, e_BHV[..., None] * k_BHK[..., None, :])
+    S_BHKV = gates["log_momentum"].exp()[..., None, None] * state.S_BHKV - theta * gradient_BHVK.mT
+    return State(inner.retention.settle((retain * state.M_BHKV + S_BHKV).mT).mT, S_BHKV)
+
+
+def read(inner: Inner, state: State, q_BHK: Tensor) -> Tensor:
+    """y = M^T q"""
+    return (inner.retention.weights(state.M_BHKV.mT) @ q_BHK[..., None]).squeeze(-1)
+
+
+def theta_of(inner: Inner, k: Tensor, gates: Gates) -> Tensor:
+    """The inner step within its bound."""
+    return bounded(gates["theta"], gates["log_retain"], gates["log_momentum"], k, str(inner.options["bound"]))
+
+
+def segment(
+    inner: Inner, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
+) -> tuple[Tensor, State]:
+    """All T steps, `length` at once, by one triangular solve; exact in exact arithmetic."""
+    return with_rest(partial(whole, inner), state, q_BHTK, k_BHTK, v_BHTV, gates, length)
+
+
+def whole(
+    inner: Inner, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
+) -> tuple[Tensor, State]:
+    """Segments of equal length.
+
+    The recurrence is affine in M and S, so the errors E of a segment that begins with M_0, S_0 solve
+    (I + strict_lower(G' * K K^T)) E = b' K M_0 + f' K S_0 - V, with G, b, f the writes, retained and carried of
+    `coefficients`, and ' their values where the error is taken. Only the states at the ends of segments are a loop.
+    """
+    q, k, v = (whole_segments(x, length) for x in (q_BHTK, k_BHTK, v_BHTV))
+    log_retain, log_momentum = (whole_segments(floored(gates[x]), length) for x in ("log_retain", "log_momentum"))
+    b, f, m, G, N = coefficients(log_retain, log_momentum, whole_segments(theta_of(inner, k_BHTK, gates), length))
+    b_before, f_before, G_before = before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)
+    faded = log_retain.exp() if inner.options["error_on"] == "post_decay" else torch.ones_like(b)
+    X_Z = torch.cat([v, beside(k, faded * b_before, faded * f_before)], -1)
+    if inner.named["bias"] == "dot":
+        X, Z = v, torch.zeros_like(X_Z[..., v.shape[-1] :])
+    else:
+        A = faded[..., None] * G_before * (k @ k.mT)
+        X_Z = torch.linalg.solve_triangular(A, X_Z, upper=False, unitriangular=True)
+        X, Z = X_Z[..., : v.shape[-1]], X_Z[..., v.shape[-1] :]
+    at_read = (b, f, G) if inner.options["read_at"] == "after" else (b_before, f_before, G_before)
+    parts = (
+        X.unbind(2),
+        Z.unbind(2),
+        beside(q, at_read[0], at_read[1]).unbind(2),
+        (at_read[2] * (q @ k.mT)).unbind(2),
+        beside(k, G[..., -1, :], N[..., -1, :]).mT.unbind(2),
+        *(x[..., -1, None, None].unbind(2) for x in (b, f, m)),
+    )
+    outputs, M, S = [], state.M_BHKV, state.S_BHKV
+    for X_n, Z_n, Q_n, scores, last, b_n, f_n, m_n in zip(*parts, strict=True):
+        both = torch.cat([M, S], -2)
+        E = Z_n @ both - X_n
+        outputs.append(Q_n @ both - scores @ E)
+        written_M, written_S = (last @ E).chunk(2, -2)
+        M, S = b_n * M + f_n * S - written_M, m_n * S - written_S
+    return torch.stack(outputs, 2).flatten(2, 3), State(M, S)
+
+
+def beside(x: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """[..., C, K] -> [..., C, 2 K]: the rows scaled by one, and beside them scaled by the other."""
+    return torch.cat([one[..., None] * x, other[..., None] * x], -1)
+
+
+def exact(inner: Inner) -> bool:
+    """Whether the errors are affine in the memory."""
+    return inner.named["bias"] in ("l2", "dot") and inner.named["retention"] == "l2"
+
+
+titans = with_inner(about, initial=initial, step=step, read=read, segment=segment, segments=exact)
