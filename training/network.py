@@ -38,10 +38,10 @@ def outward(z_NU: Tensor, W2_OU: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return hidden_NU @ W2_OU.mT, hidden_NU, gate_NU + hidden_NU * (1 - gate_NU)
 
 
-def normed(y_NO: Tensor) -> tuple[Tensor, Tensor]:
+def normed(y_NO: Tensor, small: float = SMALL) -> tuple[Tensor, Tensor]:
     """Layer norm without gain -> (y over its deviation, the deviation)."""
     centred_NO = y_NO - y_NO.mean(-1, keepdim=True)
-    deviation_N1 = (centred_NO.square().mean(-1, keepdim=True) + SMALL).sqrt()
+    deviation_N1 = (centred_NO.square().mean(-1, keepdim=True) + small).sqrt()
     return centred_NO / deviation_N1, deviation_N1
 
 

@@ -6,10 +6,10 @@ The state M in R^{K x V} is the transpose of the papers': it is read as y = M^T 
 from functools import partial
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from training.coefficients import before, coefficients, floored
+from training.affine import affine
+from training.coefficients import coefficients, floored
 from training.rules import Gates, Inner, with_inner
 from training.segments import whole_segments, with_rest
 from training.stability import bounded
@@ -89,46 +89,14 @@ def segment(
 def whole(
     inner: Inner, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
 ) -> tuple[Tensor, State]:
-    """Segments of equal length.
-
-    The recurrence is affine in M and S, so the errors E of a segment that begins with M_0, S_0 solve
-    (I + strict_lower(G' * K K^T)) E = b' K M_0 + f' K S_0 - V, with G, b, f the writes, retained and carried of
-    `coefficients`, and ' their values where the error is taken. Only the states at the ends of segments are a loop.
-    """
+    """Segments of equal length; see `affine`."""
     q, k, v = (whole_segments(x, length) for x in (q_BHTK, k_BHTK, v_BHTV))
     log_retain, log_momentum = (whole_segments(floored(gates[x]), length) for x in ("log_retain", "log_momentum"))
-    b, f, m, G, N = coefficients(log_retain, log_momentum, whole_segments(theta_of(inner, k_BHTK, gates), length))
-    b_before, f_before, G_before = before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)
-    faded = log_retain.exp() if inner.options["error_on"] == "post_decay" else torch.ones_like(b)
-    X_Z = torch.cat([v, beside(k, faded * b_before, faded * f_before)], -1)
-    if inner.named["bias"] == "dot":
-        X, Z = v, torch.zeros_like(X_Z[..., v.shape[-1] :])
-    else:
-        A = faded[..., None] * G_before * (k @ k.mT)
-        X_Z = torch.linalg.solve_triangular(A, X_Z, upper=False, unitriangular=True)
-        X, Z = X_Z[..., : v.shape[-1]], X_Z[..., v.shape[-1] :]
-    at_read = (b, f, G) if inner.options["read_at"] == "after" else (b_before, f_before, G_before)
-    parts = (
-        X.unbind(2),
-        Z.unbind(2),
-        beside(q, at_read[0], at_read[1]).unbind(2),
-        (at_read[2] * (q @ k.mT)).unbind(2),
-        beside(k, G[..., -1, :], N[..., -1, :]).mT.unbind(2),
-        *(x[..., -1, None, None].unbind(2) for x in (b, f, m)),
-    )
-    outputs, M, S = [], state.M_BHKV, state.S_BHKV
-    for X_n, Z_n, Q_n, scores, last, b_n, f_n, m_n in zip(*parts, strict=True):
-        both = torch.cat([M, S], -2)
-        E = Z_n @ both - X_n
-        outputs.append(Q_n @ both - scores @ E)
-        written_M, written_S = (last @ E).chunk(2, -2)
-        M, S = b_n * M + f_n * S - written_M, m_n * S - written_S
-    return torch.stack(outputs, 2).flatten(2, 3), State(M, S)
-
-
-def beside(x: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """[..., C, K] -> [..., C, 2 K]: the rows scaled by one, and beside them scaled by the other."""
-    return torch.cat([one[..., None] * x, other[..., None] * x], -1)
+    c = coefficients(log_retain, log_momentum, whole_segments(theta_of(inner, k_BHTK, gates), length))
+    faded = log_retain.exp() if inner.options["error_on"] == "post_decay" else None
+    kind = {"hebbian": inner.named["bias"] == "dot", "reads_before": inner.options["read_at"] == "before"}
+    y_BHTV, M, S = affine(state.M_BHKV, state.S_BHKV, q, k, v, None, c, faded, **kind)
+    return y_BHTV, State(M, S)
 
 
 def exact(inner: Inner) -> bool:
