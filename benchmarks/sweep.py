@@ -35,7 +35,7 @@ SEED = 1597
 
 
 class Cell(NamedTuple):
-    """What a cell came to: bits per byte of the first step and the mean of the last tenth, milliseconds of processor time a step."""
+    """What a cell came to: bits per byte of the first step and of the last tenth, processor milliseconds a step."""
 
     first: float
     last: float
@@ -63,7 +63,7 @@ def page(cells: dict[tuple[str, str, int], Cell], steps: int, done: str) -> str:
     lines = [
         "# Sweep: rules x compositions x levels",
         "",
-        f"Bits per byte of training, last tenth of {steps} steps; after the slash milliseconds of processor time a step.",
+        f"Bits per byte of training, last tenth of {steps} steps; after the slash processor milliseconds a step.",
         f"One thread, one seed ({SEED}), {size}, all else default, the embedded corpus.",
         f"`cms=basic` with periods 1, {RATIO}, {RATIO**2}, {RATIO**3} steps.",
         "A cell that is not finite or did not learn is marked **failed**. One seed and a small model are no verdict.",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from training.coefficients import Coefficients, before
+from training.scans import starts_and_end
 
 
 def affine(
@@ -65,6 +66,32 @@ def affine(
         written_M, written_S = (last @ E).chunk(2, -2)
         M_BHKV, S_BHKV = b_n * M_BHKV + f_n * S_BHKV - written_M, m_n * S_BHKV - written_S
     return torch.stack(outputs, 2).flatten(2, 3), M_BHKV, S_BHKV
+
+
+def scanned(
+    M_BHKV: Tensor,
+    S_BHKV: Tensor,
+    q_NCK: Tensor,
+    k_NCK: Tensor,
+    v_NCV: Tensor,
+    c: Coefficients,
+    *,
+    reads_before: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same where gradients do not depend on the state (hebbian, one write a token), by an associative scan.
+
+    A segment takes (M, S) to (b M + f S + written, m S + written): a 2 x 2 companion of scalars.
+    """
+    b, f, m, G, N = c
+    zero_BHN = torch.zeros_like(m[..., -1])
+    A = torch.stack([torch.stack([b[..., -1], f[..., -1]], -1), torch.stack([zero_BHN, m[..., -1]], -1)], -2)
+    written = beside(k_NCK, G[..., -1, :], N[..., -1, :]).mT @ v_NCV
+    first = torch.stack([M_BHKV, S_BHKV], 2).flatten(3)
+    starts, end = starts_and_end(A, written.view(*written.shape[:3], 2, -1), first)
+    read_b, read_f, read_G = (before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)) if reads_before else (b, f, G)
+    y = beside(q_NCK, read_b, read_f) @ starts.view(written.shape) + (read_G * (q_NCK @ k_NCK.mT)) @ v_NCV
+    M_BHKV, S_BHKV = end.view(*M_BHKV.shape[:2], 2, *M_BHKV.shape[2:]).unbind(2)
+    return y.flatten(2, 3), M_BHKV, S_BHKV
 
 
 def beside(x: Tensor, one: Tensor, other: Tensor) -> Tensor:

@@ -61,6 +61,15 @@ def choice(default: str, help_: str, *, later: bool = False) -> Any:
     return field(default=default, metadata={"help": help_, "later": later})
 
 
+def word(default: str, choices: list[str], help_: str, *, later: bool = False) -> Any:
+    """A field with a few values that are no plug-ins. later: see `Recipe.canonical`."""
+    return field(default=default, metadata={"choices": choices, "help": help_, "later": later})
+
+
+STRATEGIES = ["segment", "step", "scan"]
+"""How a memory rule is computed; the first two are open to every rule, and the first is the default."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A checked recipe. Build it with `recipe_from`; `options` holds the options of its plug-ins, defaults included."""
@@ -90,6 +99,12 @@ class Recipe:
     cms: str = choice(NONE, "continuum memory system: the MLP of a block as levels with paces of their own", later=True)
     bias: str = choice(NONE, "what the memory minimises at each token; none for the rule's own", later=True)
     retention: str = choice(NONE, "how the memory keeps its weights; none for the rule's own", later=True)
+    strategy: str = word(
+        STRATEGIES[0],
+        STRATEGIES,
+        "how the memory rule is computed: segments at once, token by token, or a scan over segments",
+        later=True,
+    )
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str) -> dict[str, Scalar]:
@@ -239,6 +254,7 @@ def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) 
             if value not in allowed and not ("*" in allowed and value != NONE):
                 listed = ", ".join(allowed).replace("*", "any but none")
                 raise ImpossibleCombination(f"{name} does not combine with {other} {value}; allowed: {listed}.")
+    refuse_strategy(recipe)
     if recipe.width % (2 * recipe.heads):
         raise ImpossibleCombination(f"width {recipe.width} is not a multiple of 2 * heads = {2 * recipe.heads}.")
     if recipe.warmup + recipe.decay > 1:
@@ -249,6 +265,28 @@ def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) 
         raise ImpossibleCombination(
             f"The band {recipe.loop_first}..{recipe.loop_last or recipe.blocks} is none of {recipe.blocks} blocks."
         )
+
+
+def refuse_strategy(recipe: Recipe) -> None:
+    """Raise ImpossibleCombination where the rule has no such strategy, or has it only beside other values.
+
+    A rule's header lists its `strategies`; `needs` maps one of them to the fields it needs and their values.
+    """
+    name = recipe.strategy
+    if recipe.rule == NONE:
+        if name != STRATEGIES[0]:
+            raise ImpossibleCombination(f"strategy {name} is one of a memory rule; this recipe has rule {NONE}.")
+        return
+    about = CHOICES["rule"].about(recipe.rule)
+    offered = about.get("strategies", STRATEGIES[:2])
+    if name not in offered:
+        raise ImpossibleCombination(f"{recipe.rule} has no strategy {name}; it has: {', '.join(offered)}.")
+    for other, allowed in about.get("needs", {}).get(name, {}).items():
+        if getattr(recipe, other) not in allowed:
+            listed = ", ".join(allowed)
+            raise ImpossibleCombination(
+                f"{recipe.rule} has strategy {name} only with {other} {listed}, not {getattr(recipe, other)}."
+            )
 
 
 def json_schema() -> dict[str, Any]:

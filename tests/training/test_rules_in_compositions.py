@@ -9,7 +9,7 @@ from training.windows import as_tensor
 
 PAIRS = [(rule, name) for name in compositions if "*" in compositions.about(name)["combines"]["rule"] for rule in rules]
 
-TOKEN_BY_TOKEN = ("memora", "moneta", "titans_mlp", "trellis", "yaad")
+TOKEN_BY_TOKEN = ("lattice", "memora", "moneta", "titans_mlp", "trellis", "yaad")
 """Rules without a form for many tokens at once: fewer steps here; `make sweep` gives every rule two hundred."""
 
 

@@ -44,6 +44,7 @@ class Inner:
 
     options: every one of `about["fields"]`. error: (predicted, target) -> the bias's error. named: the bias and the
     retention in use; swapped: what the recipe named, `none` for the rule's own. learned: the rule's tensors, [H, ...].
+    strategy: how `segment` computes: all tokens of a segment at once, one by one, or with a scan over segments.
     """
 
     options: Mapping[str, Scalar]
@@ -53,6 +54,7 @@ class Inner:
     named: Mapping[str, str]
     swapped: Mapping[str, str]
     learned: Mapping[str, Tensor] = field(default_factory=dict)
+    strategy: str = "segment"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class MemoryRule:
     that has some works after `with_learned`
     configure: builds the rule for another `inner`; both are None for a rule without options and learned tensors
     reads_before: a value is read before its token is written
+    strategy: what `segment` does, for the echo
     """
 
     about: About
@@ -79,6 +82,7 @@ class MemoryRule:
     configure: Callable[[Inner], "MemoryRule"] | None = None
     inner: Inner | None = None
     reads_before: bool = False
+    strategy: str = "segment"
 
     def with_learned(self, learned: Mapping[str, Tensor]) -> "MemoryRule":
         """This rule over its learned tensors."""
@@ -94,9 +98,9 @@ class MemoryRule:
     def echo(self, name: str) -> Mapping[str, Scalar]:
         """The recipe fields that the rule of that name was built with."""
         if self.inner is None:
-            return {"rule": name}
+            return {"rule": name, "strategy": self.strategy}
         options = {f"{name}.{key}": value for key, value in self.inner.options.items()}
-        return {"rule": name, **self.inner.swapped, **options}
+        return {"rule": name, "strategy": self.strategy, **self.inner.swapped, **options}
 
 
 def with_inner(
@@ -119,7 +123,8 @@ def with_inner(
         def one_by_one(*given: Any) -> tuple[Tensor, State]:
             return scan(rule, *given[:-1])
 
-        form = partial(segment, inner) if segment is not None and segments(inner) else one_by_one
+        fast = segment is not None and segments(inner) and inner.strategy != "step"
+        form = partial(segment, inner) if segment is not None and fast else one_by_one
         rule = MemoryRule(
             about,
             initial=partial(initial, inner),
@@ -130,6 +135,7 @@ def with_inner(
             configure=configure,
             inner=inner,
             reads_before=inner.options.get("read_at") == "before",
+            strategy=inner.strategy,
         )
         return rule
 
@@ -175,13 +181,18 @@ def inner_of(about: About, recipe: Recipe | None = None) -> Inner:
         gates=tuple(about["gates"]),
         named=named,
         swapped=swapped,
+        strategy="segment" if recipe is None else recipe.strategy,
     )
 
 
 def rule_of(recipe: Recipe) -> MemoryRule:
-    """The memory rule of a recipe, with its options, bias and retention."""
+    """The memory rule of a recipe, with its options, bias, retention and strategy."""
     rule: MemoryRule = rules[recipe.rule]
-    return rule if rule.configure is None else rule.configure(inner_of(rule.about, recipe))
+    if rule.configure is not None:
+        return rule.configure(inner_of(rule.about, recipe))
+    if recipe.strategy == "step":
+        return replace(rule, segment=lambda *given: scan(rule, *given[:-1]), strategy="step")
+    return rule
 
 
 def scan(

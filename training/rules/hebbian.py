@@ -11,12 +11,14 @@ from torch import Tensor
 
 from training.coefficients import before, coefficients, floored
 from training.rules import Gates, Inner, with_inner
+from training.scans import starts_and_end
 from training.segments import whole_segments, with_rest
 
 about = {
     "help": "add every key and value: gated linear attention",
     "source": "Behrouz, Zhong, Mirrokni 2025, arXiv:2501.00663, section 3; Yang et al. 2023, arXiv:2312.06635",
     "gates": {"log_retain": {"map": "logsigmoid", "bias": 4.0}, "theta": {"map": "sigmoid", "bias": 0.0}},
+    "strategies": ["segment", "step", "scan"],
     "bias": "dot",
     "combines": {"bias": ["none", "dot"], "retention": ["none", "l2"]},
     "fields": {
@@ -63,13 +65,26 @@ def whole(
     log_retain, theta = whole_segments(floored(gates["log_retain"]), length), whole_segments(gates["theta"], length)
     b, _, _, G, _ = coefficients(log_retain, None, theta)
     at_read = (b, G) if inner.options["read_at"] == "after" else (before(b, 1.0, -1), before(G, 0.0, -2))
-    written = ((G[..., -1, :, None] * k).mT @ v).unbind(2)
-    starts, M = [], state.M_BHKV
-    for decay, new in zip(b[..., -1, None, None].unbind(2), written, strict=True):
-        starts.append(M)
-        M = decay * M + new
-    y = (at_read[0][..., None] * q) @ torch.stack(starts, 2) + (at_read[1] * (q @ k.mT)) @ v
+    written_BHNKV = (G[..., -1, :, None] * k).mT @ v
+    passed = scanned if inner.strategy == "scan" else one_by_one
+    starts_BHNKV, M = passed(b[..., -1, None, None], written_BHNKV, state.M_BHKV)
+    y = (at_read[0][..., None] * q) @ starts_BHNKV + (at_read[1] * (q @ k.mT)) @ v
     return y.flatten(2, 3), State(M)
+
+
+def one_by_one(decay_BHN11: Tensor, written_BHNKV: Tensor, M_BHKV: Tensor) -> tuple[Tensor, Tensor]:
+    """The memory at the start of every segment, and after the last, one after the other."""
+    starts = []
+    for decay, new in zip(decay_BHN11.unbind(2), written_BHNKV.unbind(2), strict=True):
+        starts.append(M_BHKV)
+        M_BHKV = decay * M_BHKV + new
+    return torch.stack(starts, 2), M_BHKV
+
+
+def scanned(decay_BHN11: Tensor, written_BHNKV: Tensor, M_BHKV: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by an associative scan."""
+    starts, end = starts_and_end(decay_BHN11, written_BHNKV.flatten(3).unsqueeze(3), M_BHKV.flatten(2).unsqueeze(2))
+    return starts.view_as(written_BHNKV), end.view_as(M_BHKV)
 
 
 hebbian = with_inner(about, initial=initial, step=step, read=read, segment=segment)

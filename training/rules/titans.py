@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from training.affine import affine
+from training.affine import affine, scanned
 from training.coefficients import coefficients, floored
 from training.rules import Gates, Inner, with_inner
 from training.segments import whole_segments, with_rest
@@ -22,6 +22,8 @@ about = {
         "log_momentum": {"map": "logsigmoid", "bias": 1.5},
         "theta": {"map": "sigmoid", "bias": -2.0},
     },
+    "strategies": ["segment", "step", "scan"],
+    "needs": {"scan": {"bias": ["dot"]}},
     "bias": "l2",
     "retention": "l2",
     "combines": {
@@ -95,6 +97,10 @@ def whole(
     c = coefficients(log_retain, log_momentum, whole_segments(theta_of(inner, k_BHTK, gates), length))
     faded = log_retain.exp() if inner.options["error_on"] == "post_decay" else None
     kind = {"hebbian": inner.named["bias"] == "dot", "reads_before": inner.options["read_at"] == "before"}
+    if inner.strategy == "scan":
+        assert kind["hebbian"], "a recipe with strategy scan has bias dot"
+        y_BHTV, M, S = scanned(state.M_BHKV, state.S_BHKV, q, k, v, c, reads_before=kind["reads_before"])
+        return y_BHTV, State(M, S)
     y_BHTV, M, S = affine(state.M_BHKV, state.S_BHKV, q, k, v, None, c, faded, **kind)
     return y_BHTV, State(M, S)
 
