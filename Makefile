@@ -3,7 +3,7 @@ PYTHON ?= python3
 BUDGET ?= 3m
 BIN = .venv/bin
 
-.PHONY: race test check lint serve clean
+.PHONY: race test check lint serve sweep clean
 
 .venv/engine: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,9 @@ check: lint test  ## what a commit must pass
 
 serve: .venv/engine  ## the server on this machine
 	$(BIN)/igla serve
+
+sweep: .venv/engine  ## every rule x composition x levels, two hundred steps each; a long time; writes docs/sweep.md
+	$(BIN)/python benchmarks/sweep.py --out docs/sweep.md
 
 clean:
 	rm -rf .venv *.egg-info

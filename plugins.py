@@ -25,7 +25,8 @@ class Plugins(Mapping[str, Any]):
 
     def __init__(self, package: str) -> None:
         self.package = package
-        self.kind = package.rsplit(".", 1)[-1].rstrip("s")
+        folder = package.rsplit(".", 1)[-1]
+        self.kind = folder[:-2] if folder.endswith("ses") else folder.rstrip("s")
 
     @cached_property
     def abouts(self) -> dict[str, About]:

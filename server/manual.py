@@ -46,7 +46,9 @@ def plug_in(name: str, about: dict[str, object], prefix: str = "") -> str:
 
 
 def limits(spec: dict[str, object]) -> str:
-    """`default 128, 16 to 2048`."""
-    return (
-        f"default {spec['default']}, {spec['min']} to {spec['max']}" if "min" in spec else f"default {spec['default']}"
-    )
+    """`default 128, 16 to 2048` or `default segment; segment, step, scan`."""
+    if "min" in spec:
+        return f"default {spec['default']}, {spec['min']} to {spec['max']}"
+    choices = spec.get("choices", [])
+    assert isinstance(choices, list)
+    return f"default {spec['default']}" + (f"; {', '.join(choices)}" if choices else "")

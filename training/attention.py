@@ -20,21 +20,63 @@ class Cache(NamedTuple):
     values: Tensor
 
 
-def attend(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, window: int, past: Cache | None) -> tuple[Tensor, Cache]:
+def attend(
+    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, window: int, past: Cache | None, prefix: Cache | None = None
+) -> tuple[Tensor, Cache]:
     """Position t attends to positions t - window < j <= t, those of `past` included -> [B, H, T, V] and the new cache.
 
-    Positions are relative, so the result does not depend on how much text came before the window.
+    Positions are relative, so the result does not depend on how much text came before the window. Every position also
+    attends to `prefix`, which has no position: its scores are those of keys and queries that are not rotated.
     """
     if past is not None:
         k_BHTK, v_BHTV = torch.cat([past.keys, k_BHTK], 2), torch.cat([past.values, v_BHTV], 2)
     before = k_BHTK.shape[2] - q_BHTK.shape[2]
     keep = max(0, k_BHTK.shape[2] - (window - 1))
     cache = Cache(k_BHTK[:, :, keep:], v_BHTV[:, :, keep:])
-    y_BHTV = banded(rotate(q_BHTK, before), rotate(k_BHTK, 0), v_BHTV, window)
-    return y_BHTV, cache
+    q_BHTK, k_BHTK, prefix, scale = placed(q_BHTK, rotate(q_BHTK, before), rotate(k_BHTK, 0), prefix)
+    return banded(q_BHTK, k_BHTK, v_BHTV, window, prefix, scale), cache
 
 
-def banded(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSV: Tensor, window: int) -> Tensor:
+def attend_context(q_BHTK: Tensor, recalled: Cache, own: Cache, window: int, prefix: Cache | None) -> Tensor:
+    """The last T positions of a segment attend to its keys and to what was recalled for it -> [B, H, T, V].
+
+    recalled, own: one key and value a position of the segment so far, S >= T. Position t sees both of
+    t - window < j <= t, never what was recalled for a later position, and all of `prefix`.
+    """
+    T, S = q_BHTK.shape[2], own.keys.shape[2]
+    keys_BHSK = torch.cat([rotate(recalled.keys, 0), rotate(own.keys, 0)], dim=2)
+    values_BHSV = torch.cat([recalled.values, own.values], dim=2)
+    mask = band(T, S - T, window, 1, q_BHTK)[0].repeat(1, 2)
+    q, k, prefix, scale = placed(q_BHTK, rotate(q_BHTK, S - T), keys_BHSK, prefix)
+    k, v, mask = led(k, values_BHSV, mask, prefix)
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+
+
+def placed(
+    q_BHTK: Tensor, rotated_BHTK: Tensor, k_BHSK: Tensor, prefix: Cache | None
+) -> tuple[Tensor, Tensor, Cache | None, float | None]:
+    """Queries and keys that score `prefix` without rotation and all else with it -> (q, k, prefix, scale).
+
+    Two halves: rotated queries meet rotated keys in the first, plain queries the prefix in the second.
+    """
+    if prefix is None:
+        return rotated_BHTK, k_BHSK, None, None
+    K = q_BHTK.shape[-1]
+    keys = functional.pad(prefix.keys, (K, 0))
+    return torch.cat([rotated_BHTK, q_BHTK], -1), functional.pad(k_BHSK, (0, K)), Cache(keys, prefix.values), K**-0.5
+
+
+def led(k_BHSK: Tensor, v_BHSV: Tensor, mask: Tensor, prefix: Cache | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys, values and mask with the prefix in front, seen by every query."""
+    if prefix is None:
+        return k_BHSK, v_BHSV, mask
+    k_BHSK, v_BHSV = torch.cat([prefix.keys, k_BHSK], 2), torch.cat([prefix.values, v_BHSV], 2)
+    return k_BHSK, v_BHSV, functional.pad(mask, (prefix.keys.shape[2], 0))
+
+
+def banded(
+    q_BHTK: Tensor, k_BHSK: Tensor, v_BHSV: Tensor, window: int, prefix: Cache | None, scale: float | None
+) -> Tensor:
     """Blocks of `window` queries, each against its own block of keys and the one before -> [B, H, T, V].
 
     The S - T keys in front (fewer than `window`) belong to positions before the first query. Cost: 2 T window, not T^2.
@@ -42,14 +84,17 @@ def banded(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSV: Tensor, window: int) -> Tenso
     B, H, T, K = q_BHTK.shape
     before = k_BHSK.shape[2] - T
     if window >= T:
-        mask = band(T, before, window, 1, q_BHTK)[0]
-        return functional.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSV, attn_mask=mask)
+        k, v, mask = led(k_BHSK, v_BHSV, band(T, before, window, 1, q_BHTK)[0], prefix)
+        return functional.scaled_dot_product_attention(q_BHTK, k, v, attn_mask=mask, scale=scale)
     blocks = -(-T // window)
     tail = blocks * window - T
     q = functional.pad(q_BHTK, (0, 0, 0, tail)).reshape(B, H * blocks, window, K)
     k, v = (pairs(functional.pad(x, (0, 0, window - before, tail)), window) for x in (k_BHSK, v_BHSV))
     mask = band(window, window, window, blocks, q_BHTK, first=window - before).repeat(H, 1, 1)
-    y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[None])
+    if prefix is not None:
+        prefix = Cache(*(x.repeat_interleave(blocks, dim=1) for x in prefix))
+    k, v, mask = led(k, v, mask, prefix)
+    y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[None], scale=scale)
     return y.reshape(B, H, blocks * window, -1)[:, :, :T]
 
 

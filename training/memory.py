@@ -42,6 +42,8 @@ class Memory(nn.Module):
             self.gate.weight.zero_()
             for bias, spec in zip(self.gate.bias.view(-1, heads), rule.about["gates"].values(), strict=True):
                 bias.fill_(spec["bias"])
+        own = rule.learned(heads, width // heads, width // heads)
+        self.learned = nn.ParameterDict({name: nn.Parameter(tensor) for name, tensor in own.items()})
 
     def forward(self, x_BTD: Tensor, carried: Carried | None) -> tuple[Tensor, Carried]:
         """Write every token, then read it -> (y_BTD, what to carry on)."""
@@ -52,10 +54,21 @@ class Memory(nn.Module):
         mixed_BTC = functional.silu(sum_of_taps(p_BSC, self.taps))
         q, k, v = mixed_BTC.view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
         q, k = functional.normalize(q, dim=-1, eps=1e-6), functional.normalize(k, dim=-1, eps=1e-6)
-        state = self.rule.initial(q, v) if carried is None else carried.state
-        y_BHTV, state = self.rule.segment(state, q, k, v, self.gates(x_BTD), SEGMENT)
+        rule = self.rule.with_learned(dict(self.learned.items()))
+        state = rule.initial(q, v) if carried is None else carried.state
+        y_BHTV, state = rule.segment(state, q, k, v, self.gates(x_BTD), SEGMENT)
         y_BHTV = functional.rms_norm(y_BHTV, y_BHTV.shape[-1:])
         return y_BHTV.transpose(1, 2).reshape(B, T, D), Carried(p_BSC[:, T:], state)
+
+    def recall(self, x_BTD: Tensor, carried: Carried | None) -> Tensor:
+        """What each token reads from the memory as carried, which stays as it is. Queries skip the convolution."""
+        B, T, D = x_BTD.shape
+        q_BTD = functional.silu(functional.linear(x_BTD, self.qkv.weight[:D]))
+        q_BHTK = functional.normalize(q_BTD.view(B, T, self.heads, -1).transpose(1, 2), dim=-1, eps=1e-6)
+        rule = self.rule.with_learned(dict(self.learned.items()))
+        state = rule.initial(q_BHTK, q_BHTK) if carried is None else carried.state
+        y_BHTV = torch.vmap(rule.read, in_dims=(None, 2), out_dims=2)(state, q_BHTK)
+        return functional.rms_norm(y_BHTV, y_BHTV.shape[-1:]).transpose(1, 2).reshape(B, T, D)
 
     def gates(self, x_BTD: Tensor) -> Gates:
         """Gate name -> [B, H, T]."""

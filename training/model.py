@@ -1,6 +1,6 @@
 """The byte-level language model that a recipe describes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -11,7 +11,10 @@ from training.adapters import Adapter, adapters
 from training.auxiliary import Auxiliary, auxiliaries
 from training.compositions import Carried as BlockCarried
 from training.compositions import compositions
+from training.conductor import Continuum, continuum
 from training.depth import band_of
+from training.levels import Carried as GatesCarried
+from training.levels import Levels
 from training.ngrams import BEGIN, orders, rows
 from training.recipe import NONE, Recipe, Scalar
 
@@ -26,22 +29,44 @@ class Carried(NamedTuple):
     blocks: tuple[BlockCarried, ...]
 
 
-class Block(nn.Module):
-    """x + composition(norm x), then x + MLP(norm x). The MLP is down(relu(up x)^2); `down` starts at zero."""
+class LeveledCarried(NamedTuple):
+    """What a block with levels carries on: its composition's, and that of learned gates."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    mix: BlockCarried
+    gates: GatesCarried | None
+
+
+class Block(nn.Module):
+    """x + composition(norm x), then x + MLP(norm x). The MLP is down(relu(up x)^2); `down` starts at zero.
+
+    With levels, the MLP is the first of them.
+    """
+
+    def __init__(self, recipe: Recipe, levels: Continuum | None = None, index: int = 0) -> None:
         super().__init__()
+        hidden = recipe.mlp_ratio * recipe.width
         self.mix = compositions[recipe.composition](recipe)
-        self.up = nn.Linear(recipe.width, recipe.mlp_ratio * recipe.width, bias=False)
-        self.down = nn.Linear(recipe.mlp_ratio * recipe.width, recipe.width, bias=False)
+        self.up = nn.Linear(recipe.width, hidden, bias=False)
+        self.down = nn.Linear(hidden, recipe.width, bias=False)
         nn.init.zeros_(self.down.weight)
+        depth = levels.depth(index) if levels is not None else 1
+        self.levels = Levels(recipe.width, hidden, levels, depth) if levels is not None and depth > 1 else None
 
     def forward(self, x_BTD: Tensor, carried: BlockCarried) -> tuple[Tensor, BlockCarried]:
-        """One block -> (x_BTD, what its composition carries on)."""
-        y_BTD, carried = self.mix(functional.rms_norm(x_BTD, x_BTD.shape[-1:]), carried)
+        """One block -> (x_BTD, what it carries on)."""
+        mix, gates = carried if self.levels is not None and carried is not None else (carried, None)
+        y_BTD, mix = self.mix(functional.rms_norm(x_BTD, x_BTD.shape[-1:]), mix)
         x_BTD = x_BTD + y_BTD
+        if self.levels is None:
+            return x_BTD + self.mlp(x_BTD), mix
+        x_BTD, gates = self.levels(x_BTD, self.mlp, gates)
+        return x_BTD, LeveledCarried(mix, gates)
+
+    def mlp(self, x_BTD: Tensor) -> Tensor:
+        """What the block's own MLP adds."""
         hidden = functional.relu(self.up(functional.rms_norm(x_BTD, x_BTD.shape[-1:])))
-        return x_BTD + self.down(hidden * hidden), carried
+        y_BTD: Tensor = self.down(hidden * hidden)
+        return y_BTD
 
 
 class ByteModel(nn.Module):
@@ -56,7 +81,8 @@ class ByteModel(nn.Module):
         self.ngram, self.buckets, self.softcap = recipe.ngram, recipe.ngram_buckets, recipe.softcap
         self.embedding = nn.Parameter(torch.randn(BEGIN + 1, recipe.width) * recipe.width**-0.5)
         self.tables = nn.Parameter(torch.zeros(len(orders(self.ngram)) * self.buckets, recipe.width))
-        self.blocks = nn.ModuleList(Block(recipe) for _ in range(recipe.blocks))
+        self.continuum = continuum(recipe)
+        self.blocks = nn.ModuleList(Block(recipe, self.continuum, index) for index in range(recipe.blocks))
         self.band, self.passes = band_of(recipe), recipe.loops
         if recipe.loops > 1:
             self.turns = nn.Parameter(torch.zeros(recipe.loops, recipe.width))
@@ -120,8 +146,18 @@ class ByteModel(nn.Module):
         sizes = {"width": width, "blocks": len(self.blocks), "mlp_ratio": block.up.out_features // width}
         own = {"ngram": self.ngram, "ngram_buckets": self.buckets, "softcap": self.softcap}
         adapter = self.adapters[0] if self.adapters else None
-        parts = {**told(adapter, "adapter"), **told(self.auxiliary, "auxiliary")}
+        parts = {**told(adapter, "adapter"), **told(self.auxiliary, "auxiliary"), **self.level_echo()}
         return {**sizes, **own, **block.mix.echo(), **self.loop_echo(), **parts}
+
+    def level_echo(self) -> Mapping[str, Scalar]:
+        """The fields of levels; how many, from the blocks as built."""
+        if self.continuum is None:
+            return {"cms": NONE}
+        return {**self.continuum.echo(), "cms.levels": 1 + max((len(each.slower) for each in self.levels()), default=0)}
+
+    def levels(self) -> Iterator[Levels]:
+        """The levels of the blocks that have some."""
+        return (module for module in self.modules() if isinstance(module, Levels))
 
     def loop_echo(self) -> Mapping[str, Scalar]:
         """The fields of depth loops, from the vectors of the passes and the band."""

@@ -23,8 +23,11 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
     {
         "adapter": Plugins("training.adapters"),
         "auxiliary": Plugins("training.auxiliary"),
+        "bias": Plugins("training.biases"),
+        "cms": Plugins("training.cms"),
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
+        "retention": Plugins("training.retentions"),
         "rule": Plugins("training.rules"),
         "ttt": Plugins("training.ttt"),
     }
@@ -38,6 +41,9 @@ OPTIONAL: Mapping[str, str] = MappingProxyType(
     {
         "adapter": "no adapter",
         "auxiliary": "the next byte is all that training asks for",
+        "cms": "one MLP a block, updated at every step",
+        "bias": "the rule's own",
+        "retention": "the rule's own",
         "rule": "no memory",
         "ttt": "the weights stay as trained while a text is scored",
     }
@@ -53,6 +59,15 @@ def number(default: float, low: float, high: float, help_: str, *, later: bool =
 def choice(default: str, help_: str, *, later: bool = False) -> Any:
     """A field that names a plug-in. later: see `Recipe.canonical`."""
     return field(default=default, metadata={"help": help_, "later": later})
+
+
+def word(default: str, choices: list[str], help_: str, *, later: bool = False) -> Any:
+    """A field with a few values that are no plug-ins. later: see `Recipe.canonical`."""
+    return field(default=default, metadata={"choices": choices, "help": help_, "later": later})
+
+
+STRATEGIES = ["segment", "step", "scan"]
+"""How a memory rule is computed; the first two are open to every rule, and the first is the default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +96,15 @@ class Recipe:
     adapter: str = choice(NONE, "map of the states after blocks or before the head", later=True)
     auxiliary: str = choice(NONE, "auxiliary loss beside the next byte's, in training only", later=True)
     ttt: str = choice(NONE, "test-time training: how the model goes on learning from bytes once scored", later=True)
+    cms: str = choice(NONE, "continuum memory system: the MLP of a block as levels with paces of their own", later=True)
+    bias: str = choice(NONE, "what the memory minimises at each token; none for the rule's own", later=True)
+    retention: str = choice(NONE, "how the memory keeps its weights; none for the rule's own", later=True)
+    strategy: str = word(
+        STRATEGIES[0],
+        STRATEGIES,
+        "how the memory rule is computed: segments at once, token by token, or a scan over segments",
+        later=True,
+    )
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str, kind: str | None = None) -> dict[str, Scalar]:
@@ -219,14 +243,19 @@ def plugin_of(kind: str, folder: Plugins, name: str) -> list[tuple[str, str, Abo
 def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) -> None:
     """Raise ImpossibleCombination where a plug-in's `combines` or the shapes forbid the recipe.
 
-    `combines` maps a field to the values it may have beside the plug-in; `"*"` stands for every plug-in but none.
+    `combines` maps a field, or an option where the recipe has it, to the values it may have beside the plug-in; `"*"`
+    stands for every plug-in but none. `least` maps a field to the smallest value that it may have.
     """
     for _, name, about in abouts:
+        for other, least in about.get("least", {}).items():
+            if getattr(recipe, other) < least:
+                raise ImpossibleCombination(f"{name} needs {other} of at least {least}, got {getattr(recipe, other)}.")
         for other, allowed in about.get("combines", {}).items():
-            value = getattr(recipe, other)
+            value = recipe.options.get(other, allowed[0]) if "." in other else getattr(recipe, other)
             if value not in allowed and not ("*" in allowed and value != NONE):
                 listed = ", ".join(allowed).replace("*", "any but none")
                 raise ImpossibleCombination(f"{name} does not combine with {other} {value}; allowed: {listed}.")
+    refuse_strategy(recipe)
     if recipe.width % (2 * recipe.heads):
         raise ImpossibleCombination(f"width {recipe.width} is not a multiple of 2 * heads = {2 * recipe.heads}.")
     if recipe.warmup + recipe.decay > 1:
@@ -237,6 +266,28 @@ def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) 
         raise ImpossibleCombination(
             f"The band {recipe.loop_first}..{recipe.loop_last or recipe.blocks} is none of {recipe.blocks} blocks."
         )
+
+
+def refuse_strategy(recipe: Recipe) -> None:
+    """Raise ImpossibleCombination where the rule has no such strategy, or has it only beside other values.
+
+    A rule's header lists its `strategies`; `needs` maps one of them to the fields it needs and their values.
+    """
+    name = recipe.strategy
+    if recipe.rule == NONE:
+        if name != STRATEGIES[0]:
+            raise ImpossibleCombination(f"strategy {name} is one of a memory rule; this recipe has rule {NONE}.")
+        return
+    about = CHOICES["rule"].about(recipe.rule)
+    offered = about.get("strategies", STRATEGIES[:2])
+    if name not in offered:
+        raise ImpossibleCombination(f"{recipe.rule} has no strategy {name}; it has: {', '.join(offered)}.")
+    for other, allowed in about.get("needs", {}).get(name, {}).items():
+        if getattr(recipe, other) not in allowed:
+            listed = ", ".join(allowed)
+            raise ImpossibleCombination(
+                f"{recipe.rule} has strategy {name} only with {other} {listed}, not {getattr(recipe, other)}."
+            )
 
 
 def json_schema() -> dict[str, Any]:

@@ -10,8 +10,8 @@ from torch.nn import functional
 from training.adapting import Adaptation, adaptation
 from training.checkpoint import Meta, pack, restore
 from training.environment import Environment
+from training.leveled import Leveled, optimizer_of
 from training.model import ByteModel
-from training.optimizers import Optimizer, grouped, optimizers
 from training.recipe import NONE, Recipe, recipe_from
 from training.schedule import multiplier
 from training.scorer import Score, score
@@ -33,8 +33,7 @@ class Run:
             self.model = ByteModel(recipe)
         self.deepen(0)
         self.told: dict[str, float] = {}
-        options = recipe.option(recipe.optimizer, "optimizer")
-        self.optimizer: Optimizer = optimizers[recipe.optimizer](grouped(self.model), options)
+        self.optimizer = optimizer_of(recipe, self.model, total_steps)
         self.adaptation: Adaptation | None = adaptation(recipe, self.model)
 
     def train(self, text_S: Tensor) -> float:
@@ -87,8 +86,11 @@ class Run:
         return weight * loss
 
     def deepen(self, step: int) -> None:
-        """Set how often the looped band runs: as in the optimizer step that follows `step` done ones."""
+        """Set how often the looped band runs and whether learned gates rule: as in the step after `step` done ones."""
         self.model.passes = self.model.band.passes(step, self.total_steps)
+        if self.model.continuum is not None:
+            for levels in self.model.levels():
+                levels.always = self.model.continuum.always(self.seed, step, self.total_steps)
 
     def differentiate_inner(self, text_S: Tensor, kind: str) -> float:
         """The same through test-time training: the step's bytes are one text, read and adapted to in chunks."""
@@ -139,8 +141,9 @@ class Run:
 
     def effective(self) -> Recipe:
         """The recipe read back from the built model and optimizer, with the sizes and schedule that `train` uses."""
-        name = type(self.optimizer).__module__.rsplit(".", 1)[-1]
-        options = {f"{name}.{key}": value for key, value in self.optimizer.echo().items()}
+        optimizer = self.optimizer.main if isinstance(self.optimizer, Leveled) else self.optimizer
+        name = type(optimizer).__module__.rsplit(".", 1)[-1]
+        options = {f"{name}.{key}": value for key, value in optimizer.echo().items()}
         used = {key: getattr(self.recipe, key) for key in ("batch", "context", "warmup", "decay")}
         learning = self.adaptation.echo() if self.adaptation else {"ttt": NONE}
         return recipe_from({**self.model.echo(), **used, **options, **learning, "optimizer": name})

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.attention import attend, rotate
+from training.attention import Cache, attend, rotate
 
 
 def qkv(length, seed=0, dtype=torch.float64):
@@ -64,3 +64,20 @@ def test_rotation_keeps_lengths_and_depends_on_distance_alone():
     q, k, _ = qkv(6)
     torch.testing.assert_close(rotate(q, 3).norm(dim=-1), q.norm(dim=-1))
     torch.testing.assert_close(rotate(q, 0) @ rotate(k, 0).mT, rotate(q, 9) @ rotate(k, 9).mT)
+
+
+@given(length=st.integers(1, 40), window=st.integers(1, 30), prefixed=st.integers(1, 5), data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_prefix_is_seen_by_every_position_without_rotation(length, window, prefixed, data):
+    q, k, v = qkv(length)
+    _, pk, pv = qkv(prefixed, seed=1)
+    t, j = torch.arange(length)[:, None], torch.arange(length)[None]
+    scores = rotate(q, 0) @ rotate(k, 0).mT
+    scores = torch.cat([q @ pk.mT, scores.masked_fill((j > t) | (j <= t - window), -torch.inf)], -1)
+    expected = (scores / q.shape[-1] ** 0.5).softmax(-1) @ torch.cat([pv, v], 2)
+    whole, _ = attend(q, k, v, window, None, Cache(pk, pv))
+    torch.testing.assert_close(whole, expected, rtol=1e-9, atol=1e-10)
+    cut = data.draw(st.integers(0, length))
+    first, cache = attend(q[:, :, :cut], k[:, :, :cut], v[:, :, :cut], window, None, Cache(pk, pv))
+    second, _ = attend(q[:, :, cut:], k[:, :, cut:], v[:, :, cut:], window, cache, Cache(pk, pv))
+    torch.testing.assert_close(torch.cat([first, second], 2), expected, rtol=1e-9, atol=1e-10)

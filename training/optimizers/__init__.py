@@ -1,7 +1,8 @@
 """Optimizers: one interface over four named groups of parameters.
 
 An optimizer is built as `optimizers[name](groups, options)` with the options of its `about["fields"]`, all given. Its
-state tensors exist from the start, so that a checkpoint of any step has the same names and shapes.
+state tensors exist from the start, so that a checkpoint of any step has the same names and shapes. Any group may be
+empty: a level that moves at its own pace has an optimizer of its own.
 """
 
 from abc import ABC, abstractmethod
@@ -76,7 +77,8 @@ class Adam:
             for named, lr, decay in groups
             if named
         ]
-        self.inner = torch.optim.AdamW(settings, betas=betas, eps=1e-10, fused=True)
+        nothing = [{"params": [], "lr": 0.0, "initial_lr": 0.0}]
+        self.inner = torch.optim.AdamW(settings or nothing, betas=betas, eps=1e-10, fused=True)
         for parameter in self.named.values():
             zeros = {key: torch.zeros_like(parameter.data) for key in ("exp_avg", "exp_avg_sq")}
             self.inner.state[parameter] = {"step": torch.zeros(()), **zeros}

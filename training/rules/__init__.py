@@ -4,10 +4,13 @@ A rule declares its gates in `about["gates"]`: name -> {"map", "bias"}, the func
 of the token into the gate, and the bias that the map starts with. `step` is the definition; `segment` computes the
 same for many tokens at once. State is a NamedTuple of tensors that the rule declares; a batch row and a head each have
 their own. A value is read after its token was written: y_t = read(S_t, q_t).
+
+`about["bias"]` and `about["retention"]` name a rule's own; `combines` lists those that a recipe may put in their place.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from plugins import About, Plugins
+from training.biases import biases
+from training.recipe import NONE, Recipe, Scalar
+from training.retentions import Retention, retentions
+from training.segments import cut, cut_gates
 
 State = Any
 """The rule's own NamedTuple of tensors, each with leading axes B, H."""
@@ -22,11 +29,32 @@ State = Any
 Gates = Mapping[str, Tensor]
 """Gate name -> [B, H, T] (one token: [B, H])."""
 
+Segment = Callable[[State, Tensor, Tensor, Tensor, Gates, int], tuple[Tensor, State]]
+
 MAPS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "logsigmoid": functional.logsigmoid,
     "softplus": functional.softplus,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    """What the functions of a rule with options get before all else.
+
+    options: every one of `about["fields"]`. error: (predicted, target) -> the bias's error. named: the bias and the
+    retention in use; swapped: what the recipe named, `none` for the rule's own. learned: the rule's tensors, [H, ...].
+    strategy: how `segment` computes: all tokens of a segment at once, one by one, or with a scan over segments.
+    """
+
+    options: Mapping[str, Scalar]
+    error: Callable[[Tensor, Tensor], Tensor]
+    retention: Retention
+    gates: tuple[str, ...]
+    named: Mapping[str, str]
+    swapped: Mapping[str, str]
+    learned: Mapping[str, Tensor] = field(default_factory=dict)
+    strategy: str = "segment"
 
 
 @dataclass(frozen=True)
@@ -38,13 +66,133 @@ class MemoryRule:
     read: (state, q_BHK) -> y_BHV
     segment: (state, q_BHTK, k_BHTK, v_BHTV, gates, length) -> (y_BHTV, state), what T times step and read
     give, computed `length` tokens at a time
+    learned: (heads, K, V) -> tensors [H, ...] that are trained with the model, drawn from torch's generator; a rule
+    that has some works after `with_learned`
+    configure: builds the rule for another `inner`; both are None for a rule without options and learned tensors
+    reads_before: a value is read before its token is written
+    strategy: what `segment` does, for the echo
     """
 
     about: About
     initial: Callable[[Tensor, Tensor], State]
     step: Callable[[State, Tensor, Tensor, Gates], State]
     read: Callable[[State, Tensor], Tensor]
-    segment: Callable[[State, Tensor, Tensor, Tensor, Gates, int], tuple[Tensor, State]]
+    segment: Segment
+    learned: Callable[[int, int, int], Mapping[str, Tensor]] = lambda heads, K, V: {}
+    configure: Callable[[Inner], "MemoryRule"] | None = None
+    inner: Inner | None = None
+    reads_before: bool = False
+    strategy: str = "segment"
+
+    def with_learned(self, learned: Mapping[str, Tensor]) -> "MemoryRule":
+        """This rule over its learned tensors."""
+        if self.configure is None or self.inner is None:
+            return self
+        return self.configure(replace(self.inner, learned=learned))
+
+    def with_options(self, **options: Scalar) -> "MemoryRule":
+        """This rule with some options changed."""
+        assert self.configure is not None and self.inner is not None and options.keys() <= self.inner.options.keys()
+        return self.configure(replace(self.inner, options={**self.inner.options, **options}))
+
+    def echo(self, name: str) -> Mapping[str, Scalar]:
+        """The recipe fields that the rule of that name was built with."""
+        if self.inner is None:
+            return {"rule": name, "strategy": self.strategy}
+        options = {f"{name}.{key}": value for key, value in self.inner.options.items()}
+        return {"rule": name, "strategy": self.strategy, **self.inner.swapped, **options}
+
+
+def with_inner(
+    about: About,
+    *,
+    initial: Callable[[Inner, Tensor, Tensor], State],
+    step: Callable[[Inner, State, Tensor, Tensor, Gates], State],
+    read: Callable[[Inner, State, Tensor], Tensor],
+    segment: Callable[[Inner, State, Tensor, Tensor, Tensor, Gates, int], tuple[Tensor, State]] | None = None,
+    learned: Callable[[Inner, int, int, int], Mapping[str, Tensor]] = lambda inner, heads, K, V: {},
+    segments: Callable[[Inner], bool] = lambda inner: True,
+) -> MemoryRule:
+    """The rule whose functions take an `Inner` first, with every option at its default.
+
+    segments: whether `segment` computes what `step` defines under these options; elsewhere, and for a rule without
+    `segment`, tokens go through `step` one by one.
+    """
+
+    def configure(inner: Inner) -> MemoryRule:
+        def one_by_one(*given: Any) -> tuple[Tensor, State]:
+            return scan(rule, *given[:-1])
+
+        fast = segment is not None and segments(inner) and inner.strategy != "step"
+        form = partial(segment, inner) if segment is not None and fast else one_by_one
+        rule = MemoryRule(
+            about,
+            initial=partial(initial, inner),
+            step=partial(step, inner),
+            read=partial(read, inner),
+            segment=truncated(form, inner),
+            learned=partial(learned, inner),
+            configure=configure,
+            inner=inner,
+            reads_before=inner.options.get("read_at") == "before",
+            strategy=inner.strategy,
+        )
+        return rule
+
+    return configure(inner_of(about))
+
+
+def truncated(form: Segment, inner: Inner) -> Segment:
+    """The same values; under `gradient` truncated, no gradient flows from a window of `truncate` tokens to the last."""
+    if inner.options.get("gradient") != "truncated":
+        return form
+    window = int(inner.options["truncate"])
+
+    def in_windows(
+        state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
+    ) -> tuple[Tensor, State]:
+        outputs, T = [], k_BHTK.shape[2]
+        for start in range(0, T, window):
+            stop = min(T, start + window)
+            state = type(state)(*(tensor.detach() for tensor in state)) if start else state
+            tokens = cut((q_BHTK, k_BHTK, v_BHTV), start, stop)
+            y_BHTV, state = form(state, *tokens, cut_gates(gates, start, stop), length)
+            outputs.append(y_BHTV)
+        return torch.cat(outputs, 2), state
+
+    return in_windows
+
+
+def inner_of(about: About, recipe: Recipe | None = None) -> Inner:
+    """The options, bias and retention that a recipe asks of a rule; without a recipe, the defaults."""
+    swapped = {kind: NONE if recipe is None else str(getattr(recipe, kind)) for kind in ("bias", "retention")}
+    named = {kind: about.get(kind, "l2") if name == NONE else name for kind, name in swapped.items()}
+    given = {} if recipe is None else recipe.options
+
+    def options(name: str, header: About) -> dict[str, Scalar]:
+        fields = header.get("fields", {}).items()
+        return {key: given.get(f"{name}.{key}", spec["default"]) for key, spec in fields}
+
+    bias = biases[named["bias"]]
+    return Inner(
+        options=options("" if recipe is None else recipe.rule, about),
+        error=partial(bias.error, options=options(named["bias"], bias.about)),
+        retention=retentions[named["retention"]](options(named["retention"], retentions.about(named["retention"]))),
+        gates=tuple(about["gates"]),
+        named=named,
+        swapped=swapped,
+        strategy="segment" if recipe is None else recipe.strategy,
+    )
+
+
+def rule_of(recipe: Recipe) -> MemoryRule:
+    """The memory rule of a recipe, with its options, bias, retention and strategy."""
+    rule: MemoryRule = rules[recipe.rule]
+    if rule.configure is not None:
+        return rule.configure(inner_of(rule.about, recipe))
+    if recipe.strategy == "step":
+        return replace(rule, segment=lambda *given: scan(rule, *given[:-1]), strategy="step")
+    return rule
 
 
 def scan(
@@ -54,8 +202,8 @@ def scan(
     outputs = []
     for t in range(q_BHTK.shape[2]):
         gate = {name: value[:, :, t] for name, value in gates.items()}
-        state = rule.step(state, k_BHTK[:, :, t], v_BHTV[:, :, t], gate)
-        outputs.append(rule.read(state, q_BHTK[:, :, t]))
+        before, state = state, rule.step(state, k_BHTK[:, :, t], v_BHTV[:, :, t], gate)
+        outputs.append(rule.read(before if rule.reads_before else state, q_BHTK[:, :, t]))
     return torch.stack(outputs, dim=2), state
 
 

@@ -16,6 +16,7 @@ about = {
     "help": "gated delta rule: write what the key does not recall yet",
     "source": "Yang, Kautz, Hatamizadeh 2024, arXiv:2412.06464 (gated delta rule); Yang et al. 2024, arXiv:2406.06484",
     "gates": {"log_retain": {"map": "logsigmoid", "bias": 4.0}, "beta": {"map": "sigmoid", "bias": 0.0}},
+    "combines": {"bias": ["none"], "retention": ["none"]},
     "strategies": ["step", "segment"],
 }
 

@@ -1,0 +1,99 @@
+"""What holds for every variant of the continuum memory system."""
+
+import pytest
+import torch
+
+from training.checkpoint import unpack
+from training.cms import cms
+from training.environment import environment
+from training.run import Run, resumed
+from training.windows import as_tensor
+
+PLAIN = {"composition": "attention", "rule": "none", "ngram": 2}
+GATED = {"cms.gates": "learned", "cms.gate_chunk": 5}
+
+
+@pytest.fixture(params=cms)
+def recipe(request, small):
+    """A recipe with that variant on two blocks, with periods short enough to fire often."""
+    own = {"cms": request.param, "blocks": 2, "cms.ratio": 3, "cms.levels": 2}
+    return lambda **fields: small(**{**PLAIN, **own, **fields})
+
+
+@pytest.fixture
+def text(texts):
+    return as_tensor(texts.split("train"))
+
+
+def trained(recipe, text, steps=14, total=30):
+    run = Run(recipe, 5, total)
+    return run, [run.train(text) for _ in range(steps)]
+
+
+def test_with_one_level_a_run_is_the_plain_one_bit_for_bit(recipe, small, text):
+    one, losses = trained(recipe(**{"cms.levels": 1}), text, 5)
+    plain, plain_losses = trained(small(blocks=2, **PLAIN), text, 5)
+    assert losses == plain_losses
+    assert one.tensors().keys() == plain.tensors().keys()
+    for name, tensor in plain.tensors().items():
+        assert torch.equal(one.tensors()[name], tensor), name
+
+
+@pytest.mark.parametrize("fields", [{"cms.levels": 2}, {"cms.levels": 4, "cms.ratio": 2}, {"cms.levels": 2, **GATED}])
+def test_it_learns(recipe, text, fields):
+    _, losses = trained(recipe(**fields), text, 30)
+    assert sum(losses[-5:]) / 5 < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("aggregation", ["chain", "parallel"])
+def test_a_run_cut_between_two_updates_of_a_level_goes_on_bit_for_bit(recipe, text, aggregation):
+    fields = {"cms.levels": 3, "cms.aggregation": aggregation, "cms.flush": "apply", **GATED}
+    whole, losses = trained(recipe(**fields), text, 11, 11)
+    cut, before = trained(recipe(**fields), text, 5, 11)
+    again = resumed(*unpack(cut.checkpoint(environment())))
+    assert before + [again.train(text) for _ in range(6)] == losses
+    assert again.checkpoint(environment()) == whole.checkpoint(environment())
+
+
+def test_every_option_reaches_the_engine(recipe):
+    options = {"levels": 3, "first": 2, "ratio": 5, "unit": "token", "buffer": "sqrt", "flush": "discard"}
+    more = {"aggregation": "parallel", "gates": "learned", "gate_chunk": 9, "anneal": 0.25}
+    wanted = recipe(**{f"cms.{key}": value for key, value in {**options, **more}.items()})
+    assert Run(wanted, 0, 1).effective().digest == wanted.digest
+
+
+@pytest.mark.parametrize("always", [True, False])
+@pytest.mark.parametrize("fields", [{"cms.aggregation": "chain"}, {"cms.aggregation": "parallel"}])
+def test_predictions_with_learned_gates_do_not_see_later_ids_by_one_bit(recipe, fields, always):
+    model = shaken(recipe(**fields, **GATED), always)
+    ids = torch.randint(256, (2, 60), generator=torch.Generator().manual_seed(0))
+    other = ids.clone()
+    other[:, 33:] = (other[:, 33:] + 1) % 256
+    before, after = model(ids)[0], model(other)[0]
+    assert torch.equal(before[:, :33], after[:, :33])
+    assert not torch.equal(before[:, 33], after[:, 33])
+
+
+@pytest.mark.parametrize("cuts", [[1, 2], [5, 10, 15], [3, 29], [44]])
+def test_a_text_in_parts_equals_the_whole(recipe, cuts):
+    model = shaken(recipe(**GATED), False).double()
+    ids = torch.randint(256, (2, 60), generator=torch.Generator().manual_seed(0))
+    whole, _ = model(ids)
+    carried, parts = None, []
+    for part in torch.tensor_split(ids, cuts, dim=1):
+        logits, carried = model(part, carried)
+        parts.append(logits)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-9, atol=1e-9)
+
+
+def shaken(recipe, always):
+    """A model whose every branch acts, with gates that are open here and closed there."""
+    model = Run(recipe, 3, 10).model
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+        for levels in model.levels():
+            levels.always = always
+            levels.gate.normal_().mul_(3)
+    return model

@@ -1,0 +1,99 @@
+"""The exact segment form of a matrix memory whose errors are affine in it, with momentum and any number of writes.
+
+Letters: N segments of C tokens, R writes a token (a row is a pair of token and write, in that order), K, V as always.
+"""
+
+import torch
+from torch import Tensor
+
+from training.coefficients import Coefficients, before
+from training.scans import starts_and_end
+
+
+def affine(
+    M_BHKV: Tensor,
+    S_BHKV: Tensor,
+    q_NCK: Tensor,
+    k_NRK: Tensor,
+    v_NRV: Tensor,
+    weights_NR: Tensor | None,
+    c: Coefficients,
+    faded_NC: Tensor | None,
+    *,
+    hebbian: bool,
+    reads_before: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All segments -> (y_BHTV, M, S); the leading axes B, H of the inputs are not named.
+
+    The errors E of a segment that begins with M_0, S_0 solve
+    (I + strict_lower(G' * K K^T)) E = b' K M_0 + f' K S_0 - V, with G, b, f the writes, retained and carried of
+    `coefficients`, ' their values where the error is taken, before the token's own decay or after it (faded), and a
+    column of G' times its write's weight. Hebbian errors are -V. Only the states at the ends of segments are a loop.
+    """
+    writes = k_NRK.shape[-2] // q_NCK.shape[-2]
+
+    def rows(x: Tensor, dim: int = -1) -> Tensor:
+        return x.repeat_interleave(writes, dim) if writes > 1 else x
+
+    def weighed(G: Tensor) -> Tensor:
+        return rows(G) if weights_NR is None else rows(G) * weights_NR[..., None, :]
+
+    b, f, m, G, N = c
+    b_before, f_before, G_before = before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)
+    if hebbian:
+        X, Z = v_NRV, v_NRV.new_zeros(*v_NRV.shape[:-1], 2 * k_NRK.shape[-1])
+    else:
+        faded = torch.ones_like(b) if faded_NC is None else faded_NC
+        A = rows(weighed(faded[..., None] * G_before), -2) * (k_NRK @ k_NRK.mT)
+        sides = torch.cat([v_NRV, beside(k_NRK, rows(faded * b_before), rows(faded * f_before))], -1)
+        X_Z = torch.linalg.solve_triangular(A, sides, upper=False, unitriangular=True)
+        X, Z = X_Z[..., : v_NRV.shape[-1]], X_Z[..., v_NRV.shape[-1] :]
+    read_b, read_f, read_G = (b_before, f_before, G_before) if reads_before else (b, f, G)
+    last_G, last_N = weighed(G[..., -1:, :]).squeeze(-2), weighed(N[..., -1:, :]).squeeze(-2)
+    parts = (
+        X.unbind(2),
+        Z.unbind(2),
+        beside(q_NCK, read_b, read_f).unbind(2),
+        (weighed(read_G) * (q_NCK @ k_NRK.mT)).unbind(2),
+        beside(k_NRK, last_G, last_N).mT.unbind(2),
+        *(x[..., -1, None, None].unbind(2) for x in (b, f, m)),
+    )
+    outputs = []
+    for X_n, Z_n, Q_n, scores, last, b_n, f_n, m_n in zip(*parts, strict=True):
+        both = torch.cat([M_BHKV, S_BHKV], -2)
+        E = Z_n @ both - X_n
+        outputs.append(Q_n @ both - scores @ E)
+        written_M, written_S = (last @ E).chunk(2, -2)
+        M_BHKV, S_BHKV = b_n * M_BHKV + f_n * S_BHKV - written_M, m_n * S_BHKV - written_S
+    return torch.stack(outputs, 2).flatten(2, 3), M_BHKV, S_BHKV
+
+
+def scanned(
+    M_BHKV: Tensor,
+    S_BHKV: Tensor,
+    q_NCK: Tensor,
+    k_NCK: Tensor,
+    v_NCV: Tensor,
+    c: Coefficients,
+    *,
+    reads_before: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same where gradients do not depend on the state (hebbian, one write a token), by an associative scan.
+
+    A segment takes (M, S) to (b M + f S + written, m S + written): a 2 x 2 companion of scalars.
+    """
+    b, f, m, G, N = c
+    zero_BHN = torch.zeros_like(m[..., -1])
+    A = torch.stack([torch.stack([b[..., -1], f[..., -1]], -1), torch.stack([zero_BHN, m[..., -1]], -1)], -2)
+    written = beside(k_NCK, G[..., -1, :], N[..., -1, :]).mT @ v_NCV
+    first = torch.stack([M_BHKV, S_BHKV], 2).flatten(3)
+    starts, end = starts_and_end(A, written.view(*written.shape[:3], 2, -1), first)
+    read_b, read_f, read_G = (before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)) if reads_before else (b, f, G)
+    y = beside(q_NCK, read_b, read_f) @ starts.view(written.shape) + (read_G * (q_NCK @ k_NCK.mT)) @ v_NCV
+    M_BHKV, S_BHKV = end.view(*M_BHKV.shape[:2], 2, *M_BHKV.shape[2:]).unbind(2)
+    return y.flatten(2, 3), M_BHKV, S_BHKV
+
+
+def beside(x: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """[..., R, K] -> [..., R, 2 K]: the rows scaled by one, and beside them scaled by the other."""
+    return torch.cat([one[..., None] * x, other[..., None] * x], -1)

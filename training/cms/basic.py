@@ -1,0 +1,10 @@
+"""Basic: every block has all levels, on one schedule."""
+
+from training.cms import Variant, everywhere, free, together
+
+about = {
+    "help": "every block has all levels, on one schedule",
+    "source": "Behrouz et al. 2025, arXiv:2512.24695, equations 70 and 71",
+}
+
+basic = Variant(about, depth=everywhere, phase=together, start=free)

@@ -1,0 +1,40 @@
+"""MEMORA, frozen: the gradients of a period are all taken at the weights that it began with."""
+
+from training.frozen import frozen_rule
+
+about = {
+    "help": "weights on the simplex, moved in the log domain, on a network memory, gradients frozen for a period",
+    "source": "Behrouz et al. 2025, arXiv:2504.13173, equations 27 to 29",
+    "gates": {
+        "log_retain": {"map": "logsigmoid", "bias": 4.0},
+        "theta": {"map": "sigmoid", "bias": -2.0},
+    },
+    "bias": "l2",
+    "retention": "kl",
+    "combines": {
+        "bias": ["none", "l2", "dot", "lp", "huber"],
+        "retention": ["none", "kl"],
+    },
+    "fields": {
+        "expansion": {"default": 4, "min": 1, "max": 16, "help": "hidden units over K"},
+        "wrap": {
+            "default": "norm",
+            "choices": ["norm", "none"],
+            "help": "add the network's layer-normed output to its input, or take it bare",
+        },
+        "read_at": {
+            "default": "chunk_start",
+            "choices": ["chunk_start"],
+            "help": "read as the memory was when the period began: a softmax has no dual form",
+        },
+        "period": {"default": 16, "min": 1, "max": 1024, "help": "tokens whose gradients are taken at one point"},
+        "gradient": {
+            "default": "full",
+            "choices": ["full", "first_order", "truncated"],
+            "help": "of training: through all, with the weights inside inner gradients taken for constants, or cut",
+        },
+        "truncate": {"default": 64, "min": 1, "max": 65536, "help": "tokens between cuts of a truncated gradient"},
+    },
+}
+
+memora_frozen = frozen_rule(about)
