@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from benchmarks import tell
 from training.memory import SEGMENT
+from training.memory_pool import keep_freed_memory
 from training.rules import MAPS, Gates, MemoryRule, rules, scan
 
 ROWS, HEADS, SIZE = 2, 2, 32
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
     repeats = 3 if parser.parse_args().quick else 9
     torch.set_num_threads(1)
+    keep_freed_memory()
     with torch.no_grad():
         for name in rules:
             if name in EXACT or name.endswith("_frozen"):
