@@ -3,11 +3,17 @@
 Letters: N segments of C tokens, R writes a token (a row is a pair of token and write, in that order), K, V as always.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from training.coefficients import Coefficients, before
 from training.scans import starts_and_end
+
+Errors = Callable[[Tensor], Tensor]
+"""The errors of one segment from M_0 over S_0, [B, H, 2 K, V] -> [B, H, R, V]."""
 
 
 def affine(
@@ -40,32 +46,53 @@ def affine(
 
     b, f, m, G, N = c
     b_before, f_before, G_before = before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)
-    if hebbian:
-        X, Z = v_NRV, v_NRV.new_zeros(*v_NRV.shape[:-1], 2 * k_NRK.shape[-1])
-    else:
-        faded = torch.ones_like(b) if faded_NC is None else faded_NC
-        A = rows(weighed(faded[..., None] * G_before), -2) * (k_NRK @ k_NRK.mT)
-        sides = torch.cat([v_NRV, beside(k_NRK, rows(faded * b_before), rows(faded * f_before))], -1)
-        X_Z = torch.linalg.solve_triangular(A, sides, upper=False, unitriangular=True)
-        X, Z = X_Z[..., : v_NRV.shape[-1]], X_Z[..., v_NRV.shape[-1] :]
     read_b, read_f, read_G = (b_before, f_before, G_before) if reads_before else (b, f, G)
     last_G, last_N = weighed(G[..., -1:, :]).squeeze(-2), weighed(N[..., -1:, :]).squeeze(-2)
+    ends = (x[..., -1, None, None].unbind(2) for x in (b, f, m))
+    errors = (
+        hebbian_errors(v_NRV)
+        if hebbian
+        else solved_errors(
+            rows(weighed(G_before if faded_NC is None else faded_NC[..., None] * G_before), -2) * (k_NRK @ k_NRK.mT),
+            beside(k_NRK, *(rows(x if faded_NC is None else faded_NC * x) for x in (b_before, f_before))),
+            v_NRV,
+        )
+    )
     parts = (
-        X.unbind(2),
-        Z.unbind(2),
         beside(q_NCK, read_b, read_f).unbind(2),
         (weighed(read_G) * (q_NCK @ k_NRK.mT)).unbind(2),
         beside(k_NRK, last_G, last_N).mT.unbind(2),
-        *(x[..., -1, None, None].unbind(2) for x in (b, f, m)),
+        *ends,
     )
     outputs = []
-    for X_n, Z_n, Q_n, scores, last, b_n, f_n, m_n in zip(*parts, strict=True):
+    for error, Q_n, scores, last, b_n, f_n, m_n in zip(errors, *parts, strict=True):
         both = torch.cat([M_BHKV, S_BHKV], -2)
-        E = Z_n @ both - X_n
+        E = error(both)
         outputs.append(Q_n @ both - scores @ E)
         written_M, written_S = (last @ E).chunk(2, -2)
         M_BHKV, S_BHKV = b_n * M_BHKV + f_n * S_BHKV - written_M, m_n * S_BHKV - written_S
     return torch.stack(outputs, 2).flatten(2, 3), M_BHKV, S_BHKV
+
+
+def hebbian_errors(v_NRV: Tensor) -> list[Errors]:
+    """-V, whatever the memory says."""
+
+    def fixed(v: Tensor, both: Tensor) -> Tensor:
+        return -v
+
+    return [partial(fixed, v) for v in v_NRV.unbind(2)]
+
+
+def solved_errors(A_NRR: Tensor, recall_NRK: Tensor, v_NRV: Tensor) -> list[Errors]:
+    """(I + A)^-1 (recall [M_0; S_0] - V), A strictly lower."""
+
+    def solved(A: Tensor, recall: Tensor, v: Tensor, both: Tensor) -> Tensor:
+        E: Tensor = torch.linalg.solve_triangular(A, recall @ both - v, upper=False, unitriangular=True)
+        return E
+
+    return [
+        partial(solved, *given) for given in zip(A_NRR.unbind(2), recall_NRK.unbind(2), v_NRV.unbind(2), strict=True)
+    ]
 
 
 def scanned(

@@ -21,8 +21,12 @@ about = {
     },
 }
 
-SMALL = 1e-12
+SMALL = 1e-18
 """Added to squares under a root or a negative power; the links are 0/0 at zero."""
+
+
+LEAST = 0.01
+"""Floor under the norm in the printed link: at q above 3 it gives the larger weights the less A holds."""
 
 
 class Lq(Retention):
@@ -46,16 +50,21 @@ class Lq(Retention):
         if self.mirror:
             p = self.q / (self.q - 1)
             return signed_power(A_OI, p - 1) * norm(A_OI, p) ** (2 - p)
-        return A_OI * norm(A_OI, self.q) ** (2 - self.q)
+        return A_OI * self.factor(A_OI)
 
     def scale(self, A_OI: Tensor) -> Tensor | None:
         """The printed link's factor stands still within a frozen segment; the mirror map is not linear."""
-        return None if self.mirror else norm(A_OI, self.q) ** (2 - self.q)
+        return None if self.mirror else self.factor(A_OI)
+
+    def factor(self, A_OI: Tensor) -> Tensor:
+        """|A|_q^(2-q), the printed link's."""
+        return norm(A_OI, self.q).clamp(min=LEAST) ** (2 - self.q)
 
 
 def norm(A_OI: Tensor, q: float) -> Tensor:
     """The q-norm of the whole matrix -> [..., 1, 1]."""
-    return (A_OI * A_OI + SMALL).pow(q / 2).sum((-2, -1), keepdim=True) ** (1 / q)
+    peak = A_OI.detach().abs().amax((-2, -1), keepdim=True).clamp(min=1e-9)
+    return peak * ((A_OI / peak).square() + SMALL).pow(q / 2).sum((-2, -1), keepdim=True) ** (1 / q)
 
 
 def signed_power(A_OI: Tensor, power: float) -> Tensor:

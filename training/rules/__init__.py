@@ -43,7 +43,8 @@ class Inner:
     """What the functions of a rule with options get before all else.
 
     options: every one of `about["fields"]`. error: (predicted, target) -> the bias's error. named: the bias and the
-    retention in use; swapped: what the recipe named, `none` for the rule's own. learned: the rule's tensors, [H, ...].
+    retention in use; swapped: the recipe's fields about them, `none` for the rule's own. gates: their names.
+    learned: the rule's tensors, [H, ...].
     strategy: how `segment` computes: all tokens of a segment at once, one by one, or with a scan over segments.
     """
 
@@ -52,7 +53,7 @@ class Inner:
     retention: Retention
     gates: tuple[str, ...]
     named: Mapping[str, str]
-    swapped: Mapping[str, str]
+    swapped: Mapping[str, Scalar]
     learned: Mapping[str, Tensor] = field(default_factory=dict)
     strategy: str = "segment"
 
@@ -165,24 +166,28 @@ def truncated(form: Segment, inner: Inner) -> Segment:
 
 def inner_of(about: About, recipe: Recipe | None = None) -> Inner:
     """The options, bias and retention that a recipe asks of a rule; without a recipe, the defaults."""
-    swapped = {kind: NONE if recipe is None else str(getattr(recipe, kind)) for kind in ("bias", "retention")}
-    named = {kind: about.get(kind, "l2") if name == NONE else name for kind, name in swapped.items()}
-    given = {} if recipe is None else recipe.options
-
-    def options(name: str, header: About) -> dict[str, Scalar]:
-        fields = header.get("fields", {}).items()
-        return {key: given.get(f"{name}.{key}", spec["default"]) for key, spec in fields}
-
-    bias = biases[named["bias"]]
+    asked = {kind: NONE if recipe is None else str(getattr(recipe, kind)) for kind in ("bias", "retention")}
+    named = {kind: about.get(kind, "l2") if name == NONE else name for kind, name in asked.items()}
+    bias, retention = biases[named["bias"]], retentions[named["retention"]]
+    of_bias = options_of(named["bias"], bias.about, recipe)
+    of_retention = options_of(named["retention"], retentions.about(named["retention"]), recipe)
+    theirs = {"bias": of_bias, "retention": of_retention}
+    swapped = {f"{asked[kind]}.{key}": x for kind in asked if asked[kind] != NONE for key, x in theirs[kind].items()}
     return Inner(
-        options=options("" if recipe is None else recipe.rule, about),
-        error=partial(bias.error, options=options(named["bias"], bias.about)),
-        retention=retentions[named["retention"]](options(named["retention"], retentions.about(named["retention"]))),
+        options=options_of("" if recipe is None else recipe.rule, about, recipe),
+        error=partial(bias.error, options=of_bias),
+        retention=retention(of_retention),
         gates=tuple(about["gates"]),
         named=named,
-        swapped=swapped,
+        swapped={**asked, **swapped},
         strategy="segment" if recipe is None else recipe.strategy,
     )
+
+
+def options_of(name: str, about: About, recipe: Recipe | None) -> dict[str, Scalar]:
+    """Every option of one plug-in: the recipe's, or the default."""
+    given = {} if recipe is None else recipe.options
+    return {key: given.get(f"{name}.{key}", spec["default"]) for key, spec in about.get("fields", {}).items()}
 
 
 def rule_of(recipe: Recipe) -> MemoryRule:

@@ -47,7 +47,7 @@ about = {
     },
 }
 
-MOST_ROWS = 64
+MOST_ROWS = 32
 """Window times tokens of a segment: the solve grows with its cube; measured fastest on CPU among 32, 64, 128."""
 
 

@@ -7,7 +7,7 @@ about = {
     "source": "Behrouz et al. 2025, arXiv:2504.13173, equations 27 to 29",
     "gates": {
         "log_retain": {"map": "logsigmoid", "bias": 4.0},
-        "theta": {"map": "sigmoid", "bias": -2.0},
+        "theta": {"map": "sigmoid", "bias": -3.0},
     },
     "bias": "l2",
     "retention": "kl",

@@ -8,7 +8,7 @@ about = {
     "gates": {
         "log_retain": {"map": "logsigmoid", "bias": 4.0},
         "log_momentum": {"map": "logsigmoid", "bias": 1.5},
-        "theta": {"map": "sigmoid", "bias": -1.0},
+        "theta": {"map": "sigmoid", "bias": -2.0},
     },
     "bias": "l2",
     "retention": "l2",
