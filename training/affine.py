@@ -33,35 +33,25 @@ def affine(
 
     The errors E of a segment that begins with M_0, S_0 solve
     (I + strict_lower(G' * K K^T)) E = b' K M_0 + f' K S_0 - V, with G, b, f the writes, retained and carried of
-    `coefficients`, ' their values where the error is taken, before the token's own decay or after it (faded), and a
-    column of G' times its write's weight. Hebbian errors are -V. Only the states at the ends of segments are a loop.
+    `coefficients`, ' their values where the error is taken, before the token's own decay or after it (faded), and the
+    second K times the weights of writes. Hebbian errors are -V. Only the states at the ends of segments are a loop.
     """
-    writes = k_NRK.shape[-2] // q_NCK.shape[-2]
-
-    def rows(x: Tensor, dim: int = -1) -> Tensor:
-        return x.repeat_interleave(writes, dim) if writes > 1 else x
-
-    def weighed(G: Tensor) -> Tensor:
-        return rows(G) if weights_NR is None else rows(G) * weights_NR[..., None, :]
-
     b, f, m, G, N = c
     b_before, f_before, G_before = before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)
     read_b, read_f, read_G = (b_before, f_before, G_before) if reads_before else (b, f, G)
-    last_G, last_N = weighed(G[..., -1:, :]).squeeze(-2), weighed(N[..., -1:, :]).squeeze(-2)
+    w_NRK = k_NRK if weights_NR is None else weights_NR[..., None] * k_NRK
     ends = (x[..., -1, None, None].unbind(2) for x in (b, f, m))
-    errors = (
-        hebbian_errors(v_NRV)
-        if hebbian
-        else solved_errors(
-            rows(weighed(G_before if faded_NC is None else faded_NC[..., None] * G_before), -2) * (k_NRK @ k_NRK.mT),
-            beside(k_NRK, *(rows(x if faded_NC is None else faded_NC * x) for x in (b_before, f_before))),
-            v_NRV,
-        )
-    )
+    if hebbian:
+        errors = fixed_errors(v_NRV)
+    else:
+        faded = 1.0 if faded_NC is None else faded_NC
+        A_NRR = each_write(G_before if faded_NC is None else faded_NC[..., None] * G_before, k_NRK @ w_NRK.mT)
+        recall_NRK = beside(k_NRK, faded * b_before, faded * f_before)
+        errors = solved_errors(A_NRR, recall_NRK, v_NRV)
     parts = (
         beside(q_NCK, read_b, read_f).unbind(2),
-        (weighed(read_G) * (q_NCK @ k_NRK.mT)).unbind(2),
-        beside(k_NRK, last_G, last_N).mT.unbind(2),
+        each_write(read_G, q_NCK @ w_NRK.mT).unbind(2),
+        beside(w_NRK, G[..., -1, :], N[..., -1, :]).mT.unbind(2),
         *ends,
     )
     outputs = []
@@ -74,7 +64,7 @@ def affine(
     return torch.stack(outputs, 2).flatten(2, 3), M_BHKV, S_BHKV
 
 
-def hebbian_errors(v_NRV: Tensor) -> list[Errors]:
+def fixed_errors(v_NRV: Tensor) -> list[Errors]:
     """-V, whatever the memory says."""
 
     def fixed(v: Tensor, both: Tensor) -> Tensor:
@@ -121,6 +111,15 @@ def scanned(
     return y.flatten(2, 3), M_BHKV, S_BHKV
 
 
+def each_write(G_NCC: Tensor, products: Tensor) -> Tensor:
+    """Products of tokens or writes with writes, times the coefficient of their tokens: [.., R or C, R]."""
+    C = G_NCC.shape[-1]
+    split = products.reshape(*products.shape[:-2], C, products.shape[-2] // C, C, products.shape[-1] // C)
+    return (split * G_NCC[..., :, None, :, None]).flatten(-2, -1).flatten(-3, -2)
+
+
 def beside(x: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """[..., R, K] -> [..., R, 2 K]: the rows scaled by one, and beside them scaled by the other."""
-    return torch.cat([one[..., None] * x, other[..., None] * x], -1)
+    """[.., R, K] -> [.., R, 2 K]: the rows scaled by one of [.., C], and beside them scaled by the other."""
+    C = one.shape[-1]
+    split = x.reshape(*x.shape[:-2], C, x.shape[-2] // C, x.shape[-1])
+    return torch.cat([one[..., None, None] * split, other[..., None, None] * split], -1).flatten(-3, -2)

@@ -9,6 +9,7 @@ from training.biases import biases
 from training.newton_schulz import near_orthogonal
 from training.recipe import recipe_from
 from training.rules import rule_of, rules, scan
+from training.rules.trellis import SMALL
 
 NETWORKS = ["titans_mlp", "moneta", "yaad", "memora"]
 
@@ -162,6 +163,39 @@ def test_slots_of_lattice_keep_unit_length_and_turn_across_themselves():
     slots, gradient = end.slots, torch.randn_like(end.slots)
     across = rule.inner.retention.direct(slots, gradient)
     assert (across * slots).sum(-1).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("form", ["decoding", "encoding"])
+def test_lattice_follows_the_gradient_by_its_raw_slots_that_autograd_finds(form):
+    rule = ready("lattice", form=form)
+    q, k, v, gates = inputs(rule, 1)
+    start = rule.initial(q, v)
+    raw = start.slots.clone().requires_grad_()
+    slots, code = raw / raw.norm(dim=-1, keepdim=True), (k @ rule.inner.learned["code"].mT)[:, :, 0]
+    if form == "decoding":
+        error = (code[..., None, :] @ slots).squeeze(-2) - v[:, :, 0]
+    else:
+        error = (slots @ v[:, :, 0, :, None]).squeeze(-1) - code
+    (gradient,) = torch.autograd.grad(error.square().sum() / 2, raw)
+    gate = {name: g[:, :, 0, None, None] for name, g in gates.items()}
+    moved = gate["log_retain"].exp() * start.slots - gate["theta"] * gradient
+    end = rule.step(start, k[:, :, 0], v[:, :, 0], {name: g[:, :, 0] for name, g in gates.items()})
+    torch.testing.assert_close(end.slots, moved / moved.norm(dim=-1, keepdim=True))
+
+
+def test_trellis_follows_the_gradient_of_both_passes_that_autograd_finds():
+    rule = ready("trellis")
+    q, k, v, gates = inputs(rule, 1)
+    start, code = rule.initial(q, v), (k @ rule.inner.learned["code"].mT)[:, :, 0]
+    end = rule.step(start, k[:, :, 0], v[:, :, 0], {name: g[:, :, 0] for name, g in gates.items()})
+    for S, after, w, name in ((start.keys, end.keys, k, "key"), (start.values, end.values, v, "value")):
+        live, w = S.clone().requires_grad_(), w[:, :, 0]
+        z = (live @ w[..., None]).squeeze(-1)
+        said = torch.nn.functional.layer_norm(torch.nn.functional.silu(z), z.shape[-1:], eps=SMALL)
+        (gradient,) = torch.autograd.grad((said - code).square().sum() / 2, live)
+        size = gates[f"theta_{name}"][:, :, 0] / (1 + w.square().sum(-1))
+        retain = gates[f"log_retain_{name}"][:, :, 0].exp()
+        torch.testing.assert_close(after, retain[..., None, None] * S - size[..., None, None] * gradient)
 
 
 def test_an_elastic_net_sets_weights_to_exactly_zero():
