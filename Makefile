@@ -32,7 +32,7 @@ check: lint test  ## what a commit must pass
 serve: .venv/engine  ## the server on this machine
 	$(BIN)/igla serve
 
-sweep: .venv/engine  ## every rule x composition x levels, two hundred steps each; a long time; writes docs/sweep.md
+sweep: .venv/engine  ## every rule x composition x levels, two hundred steps each; tens of minutes; writes docs/sweep.md
 	$(BIN)/python benchmarks/sweep.py --out docs/sweep.md
 
 clean:

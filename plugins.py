@@ -20,13 +20,14 @@ About = Mapping[str, Any]
 class Plugins(Mapping[str, Any]):
     """The plug-ins of one package, by name: `rules["delta"]` imports the file and gives its object.
 
-    package: dotted name, such as "training.rules". Only its parent is imported to find it.
+    package: dotted name, such as "training.rules". Only its parent is imported to find it. kind: what one of them is
+    called in a refusal, where that is not the package's name in the singular.
     """
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str, kind: str = "") -> None:
         self.package = package
         folder = package.rsplit(".", 1)[-1]
-        self.kind = folder[:-2] if folder.endswith("ses") else folder.rstrip("s")
+        self.kind = kind or (folder[:-2] if folder.endswith("ses") else folder.rstrip("s"))
 
     @cached_property
     def abouts(self) -> dict[str, About]:

@@ -24,7 +24,7 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
         "adapter": Plugins("training.adapters"),
         "auxiliary": Plugins("training.auxiliary"),
         "bias": Plugins("training.biases"),
-        "cms": Plugins("training.cms"),
+        "cms": Plugins("training.cms", "cms"),
         "composition": Plugins("training.compositions"),
         "optimizer": Plugins("training.optimizers"),
         "retention": Plugins("training.retentions"),

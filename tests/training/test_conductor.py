@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errors import ImpossibleCombination
+from errors import ImpossibleCombination, UnknownName
 from training.cms import cms
 from training.conductor import Schedule, continuum, share
 from training.recipe import NONE, recipe_from
@@ -107,3 +107,8 @@ def test_hybrid_needs_a_block_of_each_kind():
     with pytest.raises(ImpossibleCombination, match="hybrid needs blocks of at least 2"):
         recipe_from({"cms": "hybrid"})
     assert recipe_from({"cms": "hybrid", "blocks": 2}).cms == "hybrid"
+
+
+def test_an_unknown_variant_is_refused_by_the_field_s_name():
+    with pytest.raises(UnknownName, match=r"cms.*Did you mean 'basic'"):
+        recipe_from({"cms": "basi"})

@@ -82,4 +82,4 @@ def free(level: int, depth: int) -> None:
     """A level goes on from where it is."""
 
 
-cms = Plugins("training.cms")
+cms = Plugins("training.cms", "cms")
