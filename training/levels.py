@@ -16,12 +16,12 @@ CLOSED = -1.0
 class Carried(NamedTuple):
     """What learned gates carry on: the mean of the last whole chunk, the sum of the current one, its length so far.
 
-    mean, total: [B, D].
+    mean, total: [B, D]. done: int64, no axes; a tensor like all that a model carries.
     """
 
     mean: Tensor
     total: Tensor
-    done: int
+    done: Tensor
 
 
 class Mlp(nn.Module):
@@ -91,12 +91,11 @@ class Levels(nn.Module):
 def earlier_means(x_BTD: Tensor, chunk: int, carried: Carried | None) -> tuple[Tensor, Carried]:
     """For each position the mean of x over the whole chunk before its own; chunks are counted from a text's start."""
     if carried is None:
-        carried = Carried(torch.zeros_like(x_BTD[:, 0]), torch.zeros_like(x_BTD[:, 0]), 0)
-    mean_BD, sum_BD, done = carried
-    means = []
+        carried = Carried(torch.zeros_like(x_BTD[:, 0]), torch.zeros_like(x_BTD[:, 0]), torch.tensor(0))
+    mean_BD, sum_BD, done, means = carried.mean, carried.total, int(carried.done), []
     for part_BTD in torch.tensor_split(x_BTD, list(range(chunk - done, x_BTD.shape[1], chunk)), dim=1):
         means.append(mean_BD[:, None].expand(part_BTD.shape))
         sum_BD, done = sum_BD + part_BTD.sum(1), done + part_BTD.shape[1]
         if done == chunk:
             mean_BD, sum_BD, done = sum_BD / chunk, torch.zeros_like(sum_BD), 0
-    return torch.cat(means, 1), Carried(mean_BD, sum_BD, done)
+    return torch.cat(means, 1), Carried(mean_BD, sum_BD, torch.tensor(done))

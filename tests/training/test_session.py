@@ -127,6 +127,15 @@ def test_a_stored_session_goes_on_bit_for_bit(recipe, text):
     assert torch.equal(*draws)
 
 
+def test_a_session_of_levels_with_learned_gates_goes_on_bit_for_bit(small, text):
+    model = served_of(small(cms="basic", **{"cms.levels": 2, "cms.gates": "learned", "cms.aggregation": "parallel"}))
+    session = Session.new_stream(model)
+    session.process(text[:37])
+    again = Session.restore(model, session.checkpoint())
+    assert torch.equal(session.process(text[37:80]), again.process(text[37:80]))
+    assert session.checkpoint() == again.checkpoint()
+
+
 def test_a_session_stored_before_its_first_byte_goes_on_too(small, text):
     model = served_of(small())
     again = Session.restore(model, Session.new_test(model, 50).checkpoint())
