@@ -3,20 +3,30 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Boolean, bindparam, case, func, insert, literal_column, select, update
 
 from db.checks import Batch, Sorted
 from db.curves import curve, supersede
-from db.jobs import change, change_job, lost, recipe_here, recipe_lock
+from db.jobs import change, change_job, lost
 from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, run
-from db.tables import SAMPLE
+from db.tables import JOB, SAMPLE
 
 ALPHA = 0.11803398874989485
 """Weight of the newest value in the moving average: phi**-3 / 2, with phi the golden ratio."""
+
+
+class Advanced(NamedTuple):
+    """The moving average at the last step; of a job that ended, siblings that were done before, if that was looked at.
+
+    A sibling is a job of the same recipe at the same rung.
+    """
+
+    ema: float
+    siblings_done: int | None = None
 
 
 def advance(
@@ -27,9 +37,12 @@ def advance(
     stored: Mapping[int, Stored],
     lease: datetime,
     now: datetime,
-) -> float:
-    """Write the samples, bring the job's row up to them, and give the moving average at the last step."""
-    return write_samples(session, row, batch, found, stored, job_values(row, batch, found, lease, now), now)
+    *,
+    is_last: bool,
+) -> Advanced:
+    """Write the samples and bring the job's row up to them. is_last: see `Known`."""
+    values = job_values(row, batch, found, lease, now)
+    return write_samples(session, row, batch, found, stored, values, now, is_last=is_last)
 
 
 def write_samples(
@@ -40,17 +53,22 @@ def write_samples(
     stored: Mapping[int, Stored],
     values: dict[str, Any],
     now: datetime,
-) -> float:
-    """Write the samples and these values of the job's row; give the moving average at the last step."""
+    *,
+    is_last: bool = False,
+) -> Advanced:
+    """Write the samples and these values of the job's row. PostgreSQL takes one sample and the row in one statement."""
     if found.better:
         replaced = SAMPLE.c.step.in_([sample.step for sample in found.better])
         supersede(session, row.id, replaced, "a measured value took its place", now)
     rows = new_rows(row, batch, found, stored, now)
-    at_once = bool(values) and in_one(session, found)
-    put(session, row, rows, values, at_once=at_once, ends=locks_recipe(session, found, row))
+    done = None
+    if values and session.dialect == "postgresql" and len(rows) == 1:
+        done = put_both(session, row, rows[0], values, is_last=is_last and bool(found.new))
+    else:
+        put(session, row, rows, values)
     if found.better:
-        return average_anew(session, row.id)
-    return float(rows[-1]["ema"] if rows else stored[row.last_step].ema)
+        return Advanced(average_anew(session, row.id))
+    return Advanced(float(rows[-1]["ema"] if rows else stored[row.last_step].ema), done)
 
 
 def new_rows(
@@ -94,27 +112,8 @@ def job_values(row: Stored, batch: Batch, found: Sorted, lease: datetime, now: d
     return values
 
 
-def in_one(session: Session, found: Sorted) -> bool:
-    """Whether sample and job are written by one statement: PostgreSQL can, for one sample."""
-    return session.dialect == "postgresql" and len(found.changes) == 1
-
-
-def locks_recipe(session: Session, found: Sorted, row: Stored) -> bool:
-    """Whether that statement also locks the recipe at its rung: the job ends, and its siblings are looked at next."""
-    return in_one(session, found) and bool(found.new) and found.new[-1].step == row.total_steps
-
-
-def put(
-    session: Session, row: Stored, rows: list[dict[str, Any]], values: dict[str, Any], *, at_once: bool, ends: bool
-) -> None:
-    """Write samples and job, `at_once` in one statement."""
-    if at_once:
-        given = {**{f"new_{name}": one for name, one in values.items()}, **rows[0]}
-        recipe = {"recipe_here": recipe_here(row)} if ends else {}
-        statement = both(tuple(sorted(values)), ends)
-        if statement.count(session, of=row.id, held=row.fence, was=row.state, **given, **recipe) != 1:
-            raise lost(session, row.id, row.fence)
-        return
+def put(session: Session, row: Stored, rows: list[dict[str, Any]], values: dict[str, Any]) -> None:
+    """Write samples and job."""
     for one in rows:
         INSERTED.count(session, **one)
     if values:
@@ -124,15 +123,29 @@ def put(
 INSERTED = Prepared(lambda _: insert(SAMPLE).inline())
 
 
+def put_both(
+    session: Session, row: Stored, sample: dict[str, Any], values: dict[str, Any], *, is_last: bool
+) -> int | None:
+    """Write one sample and the job in one statement; when it `is_last`, count its siblings that are done."""
+    given = {**{f"new_{name}": one for name, one in values.items()}, **sample}
+    changed = both(tuple(sorted(values))).rows(
+        session, of=row.id, held=row.fence, was=row.state, counting=is_last, **given
+    )
+    if len(changed) != 1:
+        raise lost(session, row.id, row.fence)
+    return int(changed[0].done) if is_last else None
+
+
 @lru_cache(maxsize=64)
-def both(names: tuple[str, ...], ends: bool) -> Prepared:
-    """The statement that writes a sample and changes these columns of its job; if that `ends`, it locks the recipe."""
+def both(names: tuple[str, ...]) -> Prepared:
+    """The statement that writes a sample and changes these columns of its job."""
     sample = insert(SAMPLE).values({column.name: bindparam(column.name) for column in SAMPLE.c}).inline()
-    statement = change_job(names).add_cte(sample.cte("sample_added"))
-    if ends:
-        held = select(recipe_lock()).cte("recipe_locked")
-        statement = statement.where(select(func.count()).select_from(held).scalar_subquery() == 1)
-    return Prepared(lambda _: statement)
+    other = JOB.alias("other")
+    same = (other.c.race_id == JOB.c.race_id, other.c.rung == JOB.c.rung, other.c.recipe_digest == JOB.c.recipe_digest)
+    has_result = other.c.final_bpb.is_not(None)  # done, but in words that lead to no index of all done jobs
+    done = select(func.count()).where(*same, has_result, other.c.id != JOB.c.id).scalar_subquery()
+    counted = case((bindparam("counting", type_=Boolean), done), else_=literal_column("0")).label("done")
+    return Prepared(lambda _: change_job(names).add_cte(sample.cte("sample_added")).returning(counted))
 
 
 def average_anew(session: Session, job_id: str) -> float:

@@ -200,14 +200,12 @@ def recipe_here(row: Stored) -> str:
     return f"{row.race_id}/{row.rung}/{row.recipe_digest}"
 
 
-def recipe_lock() -> ColumnElement[Any]:
+def recipe_lock(name: ColumnElement[str]) -> ColumnElement[Any]:
     """The function that takes the lock of that name; two names of one number only wait for each other."""
-    return func.pg_advisory_xact_lock(
-        func.hashtextextended(bindparam("recipe_here", type_=String), literal_column("0"))
-    )
+    return func.pg_advisory_xact_lock(func.hashtextextended(name, literal_column("0")))
 
 
-RECIPE_LOCKED = Prepared(lambda _: select(recipe_lock()))
+RECIPE_LOCKED = Prepared(lambda _: select(recipe_lock(bindparam("recipe_here", type_=String))))
 
 
 def enqueue(

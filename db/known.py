@@ -9,11 +9,11 @@ of the row it began with, and where the two differ the samples are asked for aga
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, any_, bindparam, literal_column, select
+from sqlalchemy import Select, String, and_, any_, bindparam, case, cast, false, literal_column, select
 from sqlalchemy.dialects.postgresql import array
 
 from db.checks import Batch
-from db.jobs import locked
+from db.jobs import locked, recipe_lock
 from db.session import Session
 from db.statements import Prepared
 from db.store import Stored
@@ -21,11 +21,15 @@ from db.tables import ARTIFACT, JOB, SAMPLE
 
 
 class Known(NamedTuple):
-    """The job's row; step -> sample, at the job's last step and those of the batch; whether the checkpoint is held."""
+    """The job's row; step -> sample, at the job's last step and those of the batch; whether the checkpoint is held.
+
+    is_last: the job ends with this batch, and its recipe is locked at its rung: what comes next sees every sibling.
+    """
 
     row: Stored
     stored: dict[int, Stored]
     is_held: bool
+    is_last: bool = False
 
 
 class StoredSample(NamedTuple):
@@ -45,7 +49,7 @@ def look_up(session: Session, batch: Batch) -> Known:
         rows = AT_ONCE.rows(session, of=batch.job_id, step=batch.samples[0].step, digest=batch.checkpoint)
         if rows and rows[0].version == rows[0].began_with:
             found = (StoredSample(*row[-len(StoredSample._fields) :]) for row in rows)
-            return Known(rows[0], by_step(found), bool(rows[0].is_held))
+            return Known(rows[0], by_step(found), bool(rows[0].is_held), bool(rows[0].is_last))
     row = locked(session, batch.job_id)
     return Known(row, *samples_and_checkpoint(session, row, batch))
 
@@ -86,7 +90,11 @@ def at_once() -> Select[Any]:
     began_with = select(earlier).select_from(before).where(before.c.id == bindparam("of"))
     steps = any_(array([bindparam("step", type_=SAMPLE.c.step.type), job.c.last_step]))
     there = job.outerjoin(SAMPLE, and_(SAMPLE.c.job_id == bindparam("of"), SAMPLE.c.step == steps))
-    return select(*job.c, began_with.scalar_subquery().label("began_with"), IS_HELD, *COLUMNS).select_from(there)
+    name = job.c.race_id + "/" + cast(job.c.rung, String) + "/" + job.c.recipe_digest
+    taken = cast(recipe_lock(name), String).is_not(None)
+    is_last = case((bindparam("step", type_=SAMPLE.c.step.type) == job.c.total_steps, taken), else_=false())
+    looked = (began_with.scalar_subquery().label("began_with"), is_last.label("is_last"), IS_HELD)
+    return select(*job.c, *looked, *COLUMNS).select_from(there)
 
 
 AT_ONCE = Prepared(lambda _: at_once())

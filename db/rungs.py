@@ -24,15 +24,18 @@ from db.tables import DECISION, JOB, RECIPE, SAMPLE, STANDING, is_claimed, state
 HERE = (STANDING.c.race_id == bindparam("race_id"), STANDING.c.rung == bindparam("rung"))
 
 
-def complete(session: Session, row: Stored, judge: Judge, now: datetime, *, is_locked: bool = False) -> None:
+def complete(session: Session, row: Stored, judge: Judge, now: datetime, *, siblings_done: int | None = None) -> None:
     """A job of this recipe is done. When it was the last of the race's seeds, write the standing and judge the rung.
 
     The seeds' numbers must be of one provenance; only measured ones rank. A measured standing takes the place of a
-    claimed one; a lost recipe stays lost. `is_locked`: a statement before has locked the recipe here.
+    claimed one; a lost recipe stays lost. `siblings_done`: how many other jobs of it are, when
+    a statement before has locked the recipe here and counted them.
     """
     race = races.by_id(session, row.race_id)
-    if not is_locked:
+    if siblings_done is None:
         lock_recipe(session, row)
+    elif siblings_done + 1 < len(race.seeds):
+        return
     done = {job.seed: job for job in siblings(session, row) if job.state == "done"}
     provenances = {job.provenance for job in done.values()}
     if set(done) != set(race.seeds):

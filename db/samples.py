@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Integer, bindparam, or_, select
 
 from db import leaderboard, races, rungs
-from db.advance import ALPHA, advance, locks_recipe
+from db.advance import ALPHA, Advanced, advance
 from db.checks import Batch, InvalidStep, SampleIn, Sorted, check_batch, sort_out
 from db.curves import SampleView, curve, peers
 from db.jobs import JobView, change, job, locked, lost
@@ -74,7 +74,7 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
     The holder may repeat a batch, also after the run has ended: that changes nothing but the lease. Raises LeaseLost,
     WrongDigest, WrongEnvironment, InvalidBpb, InvalidStep, SampleConflict, ArtifactMissing.
     """
-    row, stored, is_held = look_up(session, batch)
+    row, stored, is_held, is_last = look_up(session, batch)
     if row.fence != batch.fence or row.state not in ("running", "done", "pruned"):
         raise lost(session, batch.job_id, batch.fence)
     race = races.by_id(session, row.race_id)
@@ -84,9 +84,9 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
         raise lost(session, batch.job_id, batch.fence)
     check_checkpoint(session, batch, found, is_held)
     lease = now + timedelta(seconds=batch.lease_seconds)
-    ema = advance(session, row, batch, found, stored, lease, now)
+    advanced = advance(session, row, batch, found, stored, lease, now, is_last=is_last)
     if row.state == "running":
-        decided, state = decide(session, race, row, batch, found, judge, now)
+        decided, state = decide(session, race, row, batch, found, advanced, judge, now)
     else:
         if row.state == "done" and found.better:
             rungs.complete(session, row, judge, now)
@@ -94,7 +94,7 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
     return Written(
         stored=len(found.changes),
         duplicates=found.duplicates,
-        ema=ema,
+        ema=advanced.ema,
         provenance=batch.provenance if found.changes else stored[batch.samples[-1].step].provenance,
         decision=decided,
         lease_expires_at=lease if state == "running" else now,
@@ -122,11 +122,18 @@ def check_checkpoint(session: Session, batch: Batch, found: Sorted, is_held: boo
 
 
 def decide(
-    session: Session, race: RaceView, row: Stored, batch: Batch, found: Sorted, judge: Judge, now: datetime
+    session: Session,
+    race: RaceView,
+    row: Stored,
+    batch: Batch,
+    found: Sorted,
+    advanced: Advanced,
+    judge: Judge,
+    now: datetime,
 ) -> tuple[Decided, str]:
     """What becomes of a run that has got this batch, and its state afterwards."""
     if found.new and found.new[-1].step == row.total_steps:
-        rungs.complete(session, row, judge, now, is_locked=locks_recipe(session, found, row))
+        rungs.complete(session, row, judge, now, siblings_done=advanced.siblings_done)
         return done(row.rung, found.new[-1].bpb), "done"
     if not found.changes or batch.provenance != "measured":
         reason = "claimed" if found.changes else "confirmed"
