@@ -233,22 +233,27 @@ def tell_flatness(server: str, long_queue: int, times: int) -> None:
 def tell_dead_workers(server: str, times: int) -> None:
     """What 1,000 workers that claimed and never wrote do to everybody else's claims, before and after their leases end.
 
-    Three equal stores take turns, so that whatever else the machine does falls on all of them.
+    Three equal stores take short turns, so that whatever else the machine does falls on all of them.
     """
+    turns, each = 6 * times // TURN, TURN
     with race_database(server) as none, race_database(server) as leased, race_database(server) as ended:
         now = datetime.now(UTC)
         stores = [open_store(url) for url, _ in (none, leased, ended)]
-        for (url, race), store, dead in zip((none, leased, ended), stores, (0, 1000, 1000 + 6 * times), strict=True):
+        for (url, race), store, dead in zip((none, leased, ended), stores, (0, 1000, 1000 + turns * each), strict=True):
             fill_jobs(url, race, 100_000)
             for _ in range(dead):
                 claim_at(store, now)
         then = [now, now, now + timedelta(seconds=100)]
-        parts = [[alone(partial(claim_at, *one), times) for one in zip(stores, then, strict=True)] for _ in range(6)]
+        parts = [[alone(partial(claim_at, *one), each) for one in zip(stores, then, strict=True)] for _ in range(turns)]
         for store in stores:
             store.close()
     ms = [median(column) for column in list(zip(*parts, strict=True))]
     worst = max(median(part[i] / part[0] for part in parts[1:]) for i in (1, 2))
     tell("claims.dead_workers", worst, "", 1.1, worst < 1.1, ms=dict(zip(("none", "leased", "ended"), ms, strict=True)))
+
+
+TURN = 15
+"""Claims that one store takes before the next has its turn."""
 
 
 def claim_at(store: Store, now: datetime) -> None:
