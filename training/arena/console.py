@@ -2,6 +2,7 @@
 
 import os
 import selectors
+from contextlib import suppress
 from time import perf_counter
 
 from training.arena.sandbox import Ending, Sandboxed
@@ -32,6 +33,12 @@ class Console:
         if self.count > self.most:
             raise Failed("output_limit", f"It printed more than {self.most} bytes.")
         return bool(piece)
+
+    def last_words(self, fd: int) -> None:
+        """Take what still lies in the pipe of a program that has ended, or is killed next: a pipe holds one piece."""
+        os.set_blocking(fd, False)
+        with suppress(BlockingIOError):
+            self.tail = (self.tail + os.read(fd, PIECE))[-TAIL:]
 
     def text(self) -> str:
         """The end of what was printed, as text from outside: characters that a terminal acts on are shown, not sent."""

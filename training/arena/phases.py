@@ -46,10 +46,12 @@ def converse(trial: Trial, script: Path, artifact: Path, notes: Notes, *, stop_a
             wire = Wire(sandboxed, console, round_seconds=trial.limits.round_seconds, deadline=deadline)
             try:
                 scored = talk(trial, wire, notes, stop_after)
+                if stop_after is None:
+                    judge(sandboxed.end(trial.limits.round_seconds), "prediction")
             except Failed as failed:
                 raise explained(sandboxed, failed, trial.limits.round_seconds) from None
-            if stop_after is None:
-                judge(sandboxed.end(trial.limits.round_seconds), "prediction")
+            finally:
+                console.last_words(sandboxed.stderr)
     finally:
         if not trial.private:
             notes.log += console.text()
