@@ -10,11 +10,13 @@ from uuid import uuid4
 from sqlalchemy import (
     ColumnElement,
     Executable,
+    FromClause,
     Select,
     Sequence,
     String,
     Update,
     bindparam,
+    cast,
     func,
     insert,
     literal_column,
@@ -192,20 +194,16 @@ def lock_recipe(session: Session, row: Stored) -> None:
     SQLite has one writer at a time.
     """
     if session.dialect == "postgresql":
-        RECIPE_LOCKED.rows(session, recipe_here=recipe_here(row))
+        RECIPE_LOCKED.rows(session, job_id=row.id)
 
 
-def recipe_here(row: Stored) -> str:
-    """What the lock of a job's recipe at its rung is named."""
-    return f"{row.race_id}/{row.rung}/{row.recipe_digest}"
-
-
-def recipe_lock(name: ColumnElement[str]) -> ColumnElement[Any]:
-    """The function that takes the lock of that name; two names of one number only wait for each other."""
+def recipe_lock(of: FromClause) -> ColumnElement[Any]:
+    """The function that takes the lock of a job's recipe at its rung; names of one number only wait for each other."""
+    name = of.c.race_id + "/" + cast(of.c.rung, String) + "/" + of.c.recipe_digest
     return func.pg_advisory_xact_lock(func.hashtextextended(name, literal_column("0")))
 
 
-RECIPE_LOCKED = Prepared(lambda _: select(recipe_lock(bindparam("recipe_here", type_=String))))
+RECIPE_LOCKED = Prepared(lambda _: select(recipe_lock(JOB)).where(JOB.c.id == bindparam("job_id")))
 
 
 def enqueue(

@@ -90,8 +90,7 @@ def at_once() -> Select[Any]:
     began_with = select(earlier).select_from(before).where(before.c.id == bindparam("of"))
     steps = any_(array([bindparam("step", type_=SAMPLE.c.step.type), job.c.last_step]))
     there = job.outerjoin(SAMPLE, and_(SAMPLE.c.job_id == bindparam("of"), SAMPLE.c.step == steps))
-    name = job.c.race_id + "/" + cast(job.c.rung, String) + "/" + job.c.recipe_digest
-    taken = cast(recipe_lock(name), String).is_not(None)
+    taken = cast(recipe_lock(job), String).is_not(None)
     is_last = case((bindparam("step", type_=SAMPLE.c.step.type) == job.c.total_steps, taken), else_=false())
     looked = (began_with.scalar_subquery().label("began_with"), is_last.label("is_last"), IS_HELD)
     return select(*job.c, *looked, *COLUMNS).select_from(there)

@@ -15,7 +15,7 @@ from training.recipe import Recipe, recipe_from
 
 
 def measure(recipes: list[Recipe], corpus: Corpus, seconds: float) -> dict[str, float]:
-    """Train bytes/s (of the mean recipe and of the slowest), score bytes/s, and the seconds that a chunk costs beside.
+    """Train bytes/s (of the mean recipe and of the slowest), score bytes/s of the mean; seconds a chunk costs beside.
 
     Each recipe trains about `seconds`, after a first chunk that is not counted.
     """
@@ -43,7 +43,7 @@ def measure(recipes: list[Recipe], corpus: Corpus, seconds: float) -> dict[str, 
             train.append(chunk.train_seconds / (steps * recipe.step_bytes))
             score.append(chunk.score_seconds / (chunk.score.byte_count if chunk.score else 1))
             beside.append(whole - chunk.train_seconds - chunk.score_seconds)
-    rates = {"train": 1 / mean(train), "slowest": 1 / max(train), "score": 1 / max(score)}
+    rates = {"train": 1 / mean(train), "slowest": 1 / max(train), "score": 1 / mean(score)}
     return {**rates, "chunk_overhead": mean(beside)}
 
 
