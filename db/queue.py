@@ -131,10 +131,10 @@ def claim(
     race_id: str | None = None,
     n: int = 1,
 ) -> list[Ticket]:
-    """Take up to `n` free jobs: higher priority first, then the order of submission. Nothing free is QueueEmpty.
+    """Take up to `n` free jobs: higher priority first, then those whose lease ended, then the order of submission.
 
     A job whose attempts have stored nothing MAX_ATTEMPTS times becomes errored instead, and its rung is judged;
-    one that was abandoned and whose recipe is lost meanwhile is cancelled.
+    one that was abandoned and whose recipe is lost meanwhile is cancelled. Nothing free is QueueEmpty.
     """
     taken: list[Stored] = []
     while len(taken) < n:

@@ -461,11 +461,13 @@ def partial_index(
 
 NEXT = (JOB.c.priority.desc(), JOB.c.position)
 """The order of claims: higher priority, then the order of submission."""
+NEXT_ABANDONED = (JOB.c.priority.desc(), JOB.c.lease_expires_at, JOB.c.position)
+"""The order in which abandoned jobs are taken over: higher priority, then the lease that ended first."""
 
 partial_index("ix_job_queued", JOB, *NEXT, states=("queued",))
 partial_index("ix_job_queued_race", JOB, JOB.c.race_id, *NEXT, states=("queued",))
-partial_index("ix_job_running_next", JOB, *NEXT, states=("running",))
-partial_index("ix_job_running_race", JOB, JOB.c.race_id, *NEXT, states=("running",))
+partial_index("ix_job_running_next", JOB, *NEXT_ABANDONED, states=("running",))
+partial_index("ix_job_running_race", JOB, JOB.c.race_id, *NEXT_ABANDONED, states=("running",))
 partial_index("ix_job_running", JOB, JOB.c.lease_expires_at, states=("running",))
 partial_index("ix_job_done", JOB, JOB.c.race_id, JOB.c.rung, JOB.c.finished_at, states=("done",))
 Index(

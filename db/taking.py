@@ -1,9 +1,13 @@
 """Taking: the one statement of a claim. A walk along the index of queued jobs, in their order, which skips what others
-are taking this moment; only if a lease has ended, also one along the index of running jobs.
+are taking this moment; only if a lease has ended, first one along the index of running jobs.
+
+An abandoned job goes before the queued ones of its priority, and the one whose lease ended first before the others:
+what was taken over then stands behind them, so that no claim walks past it.
 """
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import (
     CTE,
@@ -13,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
+    or_,
     select,
     union_all,
     update,
@@ -21,7 +26,7 @@ from sqlalchemy import (
 from db.session import Session
 from db.statements import Prepared, new_values
 from db.store import Stored
-from db.tables import JOB, NEXT, RECIPE, STANDING, state_is
+from db.tables import JOB, NEXT, NEXT_ABANDONED, RECIPE, STANDING, state_is
 
 
 def take(
@@ -48,11 +53,16 @@ def taking(n: int, in_race: bool) -> Executable:
     `n` is written out: with a parameter the planner would not know that a claim takes few jobs.
     """
     c = JOB.c
-    waiting = first(n, "waiting", state_is(JOB, "queued"), *here(JOB, in_race))
-    over = func.coalesce(c.lease_expires_at, NOW) < NOW  # in the order of claims, not in that of the leases
-    abandoned = first(n, "abandoned", state_is(JOB, "running"), over, *here(JOB, in_race), *any_ended(in_race))
-    both = union_all(select(waiting), select(abandoned)).cte("free")
-    chosen = select(both.c.id).order_by(both.c.priority.desc(), both.c.position).limit(literal_column(str(n)))
+    over = func.coalesce(c.lease_expires_at, NOW) < NOW  # walks in the order of claims: the index serves that, not this
+    taken_over = (state_is(JOB, "running"), over, *here(JOB, in_race), *any_ended(in_race))
+    abandoned = first(n, "abandoned", NEXT_ABANDONED, *taken_over)
+    queued = (state_is(JOB, "queued"), *here(JOB, in_race))
+    waiting = first(n, "waiting", NEXT, *queued, may_go_first(n, abandoned, in_race))
+    both = union_all(
+        select(abandoned, literal_column("0").label("kind")), select(waiting, literal_column("1").label("kind"))
+    ).cte("free")
+    chosen = select(both.c.id).order_by(both.c.priority.desc(), both.c.kind, both.c.position)
+    chosen = chosen.limit(literal_column(str(n)))
     claimed = update(JOB).where(c.id == chosen.scalar_subquery() if n == 1 else c.id.in_(chosen)).values(
         state="running", fence=c.fence + 1, attempt=c.attempt + 1, barren=c.barren + 1, fruitful=False, reason=None,
         started_at=func.coalesce(c.started_at, NOW), **new_values(JOB, ("worker", "lease_expires_at")),
@@ -65,10 +75,20 @@ def taking(n: int, in_race: bool) -> Executable:
 NOW = bindparam("now", type_=JOB.c.started_at.type)
 
 
-def first(n: int, name: str, *which: ColumnElement[bool]) -> CTE:
+def first(n: int, name: str, order: tuple[ColumnElement[Any], ...], *which: ColumnElement[bool]) -> CTE:
     """The first `n` jobs of a kind that nobody else is taking this moment."""
-    wanted = select(JOB.c.id, JOB.c.priority, JOB.c.position).where(*which).order_by(*NEXT)
+    wanted = select(JOB.c.id, JOB.c.priority, JOB.c.position).where(*which).order_by(*order)
     return wanted.limit(literal_column(str(n))).with_for_update(skip_locked=True).cte(name)
+
+
+def may_go_first(n: int, abandoned: CTE, in_race: bool) -> ColumnElement[bool]:
+    """Whether a queued job may go before the last of the `n` abandoned ones; if not, none is locked in vain."""
+    job = JOB.alias("head")
+    queued = select(job.c.priority).where(state_is(job, "queued"), *here(job, in_race))
+    head = queued.order_by(job.c.priority.desc(), job.c.position).limit(literal_column("1")).scalar_subquery()
+    found = select(func.count()).select_from(abandoned).scalar_subquery()
+    lowest = select(func.min(abandoned.c.priority)).scalar_subquery()
+    return or_(found < literal_column(str(n)), lowest < head)
 
 
 def here(jobs: FromClause, in_race: bool) -> tuple[ColumnElement[bool], ...]:

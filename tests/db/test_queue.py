@@ -97,6 +97,37 @@ def test_a_running_seed_of_a_lost_recipe_that_is_abandoned_is_cancelled_by_the_n
     assert (job.state, job.lease_expires_at, job.reason) == ("cancelled", None, "another seed of the recipe was lost")
 
 
+def test_an_abandoned_job_goes_before_the_queued_ones_of_its_priority(world):
+    race = world.race(seeds=(1,))
+    for digest, priority in (("older", 50), ("begun", 50), ("low", 49)):
+        world.submit(race, digest, priority=priority)
+    older, *_ = world.claim(n=3)
+    world.do(queue.release, older.job_id, older.fence, world.now, "later")
+    world.wait(61)
+    world.submit(race, "urgent", priority=51)
+    assert [world.claim_one().recipe_digest for _ in range(4)] == ["urgent", "begun", "older", "low"]
+
+
+def test_of_two_abandoned_jobs_the_one_whose_lease_ended_first_is_taken_over_first(world):
+    race = world.race(seeds=(1,))
+    world.submit(race, "first")
+    world.submit(race, "second")
+    world.claim_one(lease=30)
+    world.claim_one(lease=20)
+    world.wait(31)
+    assert [ticket.recipe_digest for ticket in (world.claim_one(), world.claim_one())] == ["second", "first"]
+
+
+def test_one_claim_takes_abandoned_and_queued_jobs_together(world):
+    race = world.race(seeds=(1,))
+    world.submit(race, "begun")
+    world.claim_one()
+    world.wait(61)
+    for digest in ("next", "last"):
+        world.submit(race, digest)
+    assert {ticket.recipe_digest for ticket in world.claim(n=2)} == {"begun", "next"}
+
+
 def test_one_claim_may_take_several_jobs_and_never_more_than_there_are(world):
     world.submit(world.race(seeds=(1, 2, 3)))
     assert len(world.claim(n=2)) == 2
