@@ -8,7 +8,7 @@ their own. A value is read after its token was written: y_t = read(S_t, q_t).
 `about["bias"]` and `about["retention"]` name a rule's own; `combines` lists those that a recipe may put in their place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -121,11 +121,11 @@ def with_inner(
     """
 
     def configure(inner: Inner) -> MemoryRule:
-        def one_by_one(*given: Any) -> tuple[Tensor, State]:
-            return scan(rule, *given[:-1])
+        def defined(*given: Any) -> tuple[Tensor, State]:
+            return scan(rule, *given[:-1]) if inner.strategy == "step" else one_by_one(rule, *given)
 
         fast = segment is not None and segments(inner) and inner.strategy != "step"
-        form = partial(segment, inner) if segment is not None and fast else one_by_one
+        form = partial(segment, inner) if segment is not None and fast else defined
         rule = MemoryRule(
             about,
             initial=partial(initial, inner),
@@ -205,11 +205,35 @@ def scan(
 ) -> tuple[Tensor, State]:
     """The definition: one `step` and one `read` per token -> (y_BHTV, state). Slow; tests hold `segment` to it."""
     outputs = []
-    for t in range(q_BHTK.shape[2]):
-        gate = {name: value[:, :, t] for name, value in gates.items()}
-        before, state = state, rule.step(state, k_BHTK[:, :, t], v_BHTV[:, :, t], gate)
-        outputs.append(rule.read(before if rule.reads_before else state, q_BHTK[:, :, t]))
+    for q_BHK, k_BHK, v_BHV, gate in tokens(q_BHTK, k_BHTK, v_BHTV, gates):
+        before, state = state, rule.step(state, k_BHK, v_BHV, gate)
+        outputs.append(rule.read(before if rule.reads_before else state, q_BHK))
     return torch.stack(outputs, dim=2), state
+
+
+def one_by_one(
+    rule: MemoryRule, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
+) -> tuple[Tensor, State]:
+    """The same numbers as `scan`: tokens are written one by one, and `length` of them are read at once."""
+    outputs, T = [], k_BHTK.shape[2]
+    for start in range(0, T, length):
+        stop, states = min(T, start + length), []
+        part = cut((q_BHTK, k_BHTK, v_BHTV), start, stop)
+        for _, k_BHK, v_BHV, gate in tokens(*part, cut_gates(gates, start, stop)):
+            before, state = state, rule.step(state, k_BHK, v_BHV, gate)
+            states.append(before if rule.reads_before else state)
+        stacked = type(state)(*(torch.stack(tensors, 2) for tensors in zip(*states, strict=True)))
+        outputs.append(torch.vmap(rule.read, in_dims=(2, 2), out_dims=2)(stacked, part[0]))
+    return torch.cat(outputs, 2), state
+
+
+def tokens(
+    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates
+) -> Iterator[tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
+    """One token after the other; unbound all at once, which has a gradient that is linear in T."""
+    each = zip(*(gate.unbind(2) for gate in gates.values()), strict=True)
+    for q_BHK, k_BHK, v_BHV, values in zip(q_BHTK.unbind(2), k_BHTK.unbind(2), v_BHTV.unbind(2), each, strict=True):
+        yield q_BHK, k_BHK, v_BHV, dict(zip(gates, values, strict=True))
 
 
 rules = Plugins("training.rules")

@@ -3,10 +3,13 @@
 import pytest
 import torch
 
+from errors import ImpossibleCombination
 from training.checkpoint import unpack
 from training.cms import cms
 from training.environment import environment
 from training.run import Run, resumed
+from training.scorer import score
+from training.ttt import ttt
 from training.windows import as_tensor
 
 PLAIN = {"composition": "attention", "rule": "none", "ngram": 2}
@@ -53,6 +56,47 @@ def test_a_run_cut_between_two_updates_of_a_level_goes_on_bit_for_bit(recipe, te
     again = resumed(*unpack(cut.checkpoint(environment())))
     assert before + [again.train(text) for _ in range(6)] == losses
     assert again.checkpoint(environment()) == whole.checkpoint(environment())
+
+
+def test_levels_and_test_time_training_go_on_together_bit_for_bit(recipe, text, texts):
+    mode = list(ttt)[list(cms).index(recipe().cms) % len(list(ttt))]
+    prepared = {"e2e.outer_fraction": 0.5} if mode == "e2e" else {}
+    fields = {"cms.levels": 3, "ttt": mode, "ttt.stride": 64, "cms.flush": "apply", **prepared}
+    whole, losses = trained(recipe(**fields), text, 8, 8)
+    cut, before = trained(recipe(**fields), text, 5, 8)
+    again = resumed(*unpack(cut.checkpoint(environment())))
+    assert before + [again.train(text) for _ in range(3)] == losses
+    assert again.checkpoint(environment()) == whole.checkpoint(environment())
+    assert any(".slower." in name for name in whole.adaptation.start().fast)
+    held_out = texts.split("validation")[:400]
+    adapted = whole.measure(held_out, [400])
+    assert again.measure(held_out, [400]) == adapted
+    assert score(whole.predict, held_out, probe_seed=0).nll_sum != adapted.nll_sum
+    assert again.checkpoint(environment()) == whole.checkpoint(environment())
+
+
+def test_levels_are_scored_at_the_average_that_their_optimizers_keep(recipe, text, texts):
+    fields = {"cms.levels": 3, "optimizer": "schedulefree"}
+    if recipe().cms in ("nested", "sequential"):
+        with pytest.raises(ImpossibleCombination, match=f"schedulefree does not combine with cms {recipe().cms}"):
+            recipe(**fields)
+        return
+    chosen = recipe(**fields)
+    whole, _ = trained(chosen, text, 11, 11)
+    cut, _ = trained(chosen, text, 5, 11)
+    again = resumed(*unpack(cut.checkpoint(environment())))
+    for _ in range(6):
+        again.train(text)
+    held_out = texts.split("validation")
+    assert again.measure(held_out, [len(held_out)]) == whole.measure(held_out, [len(held_out)])
+    assert again.checkpoint(environment()) == whole.checkpoint(environment())
+    for slow in whole.optimizer.slow:
+        for name, weight in slow.part.moved.items():
+            y, z = weight.detach().clone(), slow.inner.inner.state[weight]["z"]
+            with whole.optimizer.evaluation_weights():
+                torch.testing.assert_close(weight, (y - 0.1 * z) / 0.9, msg=name)
+            assert torch.equal(y, z) is (int(slow.fires) == 1)
+            assert torch.equal(weight, y)
 
 
 def test_every_option_reaches_the_engine(recipe):
