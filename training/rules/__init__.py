@@ -23,6 +23,24 @@ from training.recipe import NONE, Recipe, Scalar
 from training.retentions import Retention, retentions
 from training.segments import cut, cut_gates
 
+about = {
+    "fields": {
+        "norm_of_qk": {
+            "default": "l2",
+            "choices": ["l2", "rms", "none"],
+            "help": "how queries and keys of the memory are normed: unit length, unit mean square, or not at all",
+            "later": True,
+        },
+        "alpha_means": {
+            "default": "retain",
+            "choices": ["retain", "forget"],
+            "help": "what a larger output of the map of the gate of retention means",
+            "later": True,
+        },
+    },
+}
+"""Options that every rule has, spelt `rule.option`; the memory layer around the rule obeys them."""
+
 State = Any
 """The rule's own NamedTuple of tensors, each with leading axes B, H."""
 
@@ -72,6 +90,7 @@ class MemoryRule:
     configure: builds the rule for another `inner`; both are None for a rule without options and learned tensors
     reads_before: a value is read before its token is written
     strategy: what `segment` does, for the echo
+    front: the options that every rule has
     """
 
     about: About
@@ -84,6 +103,7 @@ class MemoryRule:
     inner: Inner | None = None
     reads_before: bool = False
     strategy: str = "segment"
+    front: Mapping[str, Scalar] = field(default_factory=lambda: options_of("rule", about, None))
 
     def with_learned(self, learned: Mapping[str, Tensor]) -> "MemoryRule":
         """This rule over its learned tensors."""
@@ -98,10 +118,11 @@ class MemoryRule:
 
     def echo(self, name: str) -> Mapping[str, Scalar]:
         """The recipe fields that the rule of that name was built with."""
+        shared = {f"rule.{key}": value for key, value in self.front.items()}
         if self.inner is None:
-            return {"rule": name, "strategy": self.strategy}
+            return {"rule": name, "strategy": self.strategy, **shared}
         options = {f"{name}.{key}": value for key, value in self.inner.options.items()}
-        return {"rule": name, "strategy": self.strategy, **self.inner.swapped, **options}
+        return {"rule": name, "strategy": self.strategy, **shared, **self.inner.swapped, **options}
 
 
 def with_inner(
@@ -193,11 +214,12 @@ def options_of(name: str, about: About, recipe: Recipe | None) -> dict[str, Scal
 def rule_of(recipe: Recipe) -> MemoryRule:
     """The memory rule of a recipe, with its options, bias, retention and strategy."""
     rule: MemoryRule = rules[recipe.rule]
+    front = options_of("rule", about, recipe)
     if rule.configure is not None:
-        return rule.configure(inner_of(rule.about, recipe))
+        return replace(rule.configure(inner_of(rule.about, recipe)), front=front)
     if recipe.strategy == "step":
-        return replace(rule, segment=lambda *given: scan(rule, *given[:-1]), strategy="step")
-    return rule
+        return replace(rule, segment=lambda *given: scan(rule, *given[:-1]), strategy="step", front=front)
+    return replace(rule, front=front)
 
 
 def scan(

@@ -51,6 +51,19 @@ about = {
             "choices": ["after", "chunk_start"],
             "help": "read locals after the write, or as they were when their chunk began",
         },
+        "gradient": {
+            "default": "full",
+            "choices": ["full", "truncated"],
+            "help": "of training: through all tokens, or cut",
+            "later": True,
+        },
+        "truncate": {
+            "default": 64,
+            "min": 1,
+            "max": 65536,
+            "help": "tokens between cuts of a truncated gradient",
+            "later": True,
+        },
     },
 }
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from errors import ImpossibleCombination
+from errors import ImpossibleCombination, UnknownName
 from tests.memories import inputs, ready, sizes
 from training.biases import biases
 from training.newton_schulz import near_orthogonal
@@ -277,6 +277,30 @@ def test_gradient_modes_change_gradients_and_no_value(name):
     assert not torch.allclose(full, first_order)
 
 
+MATRICES = [name for name in rules if rules.about(name)["fields"]["gradient"]["choices"] == ["full", "truncated"]]
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_no_gradient_flows_from_one_window_to_the_last_where_it_is_truncated(name):
+    rule = ready(name, gradient="truncated", truncate=8)
+    q, k, v, gates = inputs(rule, 16)
+    v.requires_grad_()
+    y, _ = rule.segment(rule.initial(q, v), q, k, v, gates, 4)
+    (gradient,) = torch.autograd.grad(y[:, :, 8:].square().sum(), v)
+    assert not gradient[:, :, :8].any()
+    assert gradient[:, :, 8:].any()
+
+
+def test_delta_with_its_error_before_the_decay_is_delta_of_other_gates_and_values():
+    pre, post = ready("delta", error_on="pre_decay"), ready("delta")
+    q, k, v, gates = inputs(pre, 50)
+    retain = gates["log_retain"].exp()
+    y, _ = pre.segment(pre.initial(q, v), q, k, v, gates, 16)
+    mapped = {**gates, "beta": gates["beta"] / retain}
+    expected, _ = scan(post, post.initial(q, v), q, k, retain[..., None] * v, mapped)
+    torch.testing.assert_close(y, expected)
+
+
 def pairs():
     """(rule, bias, retention) of every combination that a header allows, other than the rule's own."""
     for name in rules:
@@ -305,8 +329,22 @@ def test_every_bias_and_retention_that_a_rule_admits_works_with_it(name, bias, r
         ({"rule": "lattice", "retention": "kl"}, "lattice does not combine with retention kl"),
         ({"rule": "moneta_frozen", "retention": "lq", "lq.link": "mirror"}, "does not combine with lq.link mirror"),
         ({"rule": "none", "composition": "attention", "bias": "l2"}, "l2 does not combine with rule none"),
+        ({"rule": "atlas", "rule.norm_of_qk": "rms"}, "atlas does not combine with rule.norm_of_qk rms"),
+        ({"rule": "titans", "delta.error_on": "pre_decay"}, "an option of the rule delta; this recipe has rule titans"),
     ],
 )
 def test_an_impossible_pair_is_refused_by_name(fields, named):
     with pytest.raises(ImpossibleCombination, match=named):
         recipe_from(fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "raised", "named"),
+    [
+        ({"rule": "titans", "titans.gradient": "first_order"}, UnknownName, "titans.gradient"),
+        ({"rule": "atlas", "atlas.error_on": "pre_decay"}, UnknownName, "titans.error_on"),
+    ],
+)
+def test_what_a_rule_does_not_offer_is_refused_with_what_comes_nearest(given, raised, named):
+    with pytest.raises(raised, match=named):
+        recipe_from(given)
