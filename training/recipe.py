@@ -105,6 +105,12 @@ class Recipe:
         "how the memory rule is computed: segments at once, token by token, or a scan over segments",
         later=True,
     )
+    boundaries: str = word(
+        NONE,
+        [NONE, "reset"],
+        "where a document ends within a training window: read on, or start the next with nothing before it",
+        later=True,
+    )
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str, kind: str | None = None) -> dict[str, Scalar]:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from training.adapting import Adaptation, adaptation
 from training.checkpoint import Meta, pack, restore
+from training.documents import opens, parts
 from training.environment import Environment
 from training.leveled import Leveled, optimizer_of
 from training.model import ByteModel
@@ -16,7 +17,7 @@ from training.recipe import NONE, Recipe, recipe_from
 from training.schedule import multiplier
 from training.scorer import Score, score
 from training.scorer.adaptive import score_adaptive
-from training.windows import window_batch
+from training.windows import places, window_batch
 
 
 class Run:
@@ -36,9 +37,10 @@ class Run:
         self.optimizer = optimizer_of(recipe, self.model, total_steps)
         self.adaptation: Adaptation | None = adaptation(recipe, self.model)
 
-    def train(self, text_S: Tensor) -> float:
+    def train(self, text_S: Tensor, starts_N: Tensor | None = None) -> float:
         """One optimizer step -> its mean loss in bits per byte.
 
+        starts_N: the first byte of each document in the text, which a recipe with `boundaries` needs.
         Where the loss or a gradient is not finite, no weight has moved, and the answer is not finite either.
         """
         recipe, progress = self.recipe, (self.step + 0.5) / self.total_steps
@@ -46,7 +48,9 @@ class Run:
         for parameter in self.model.parameters():
             parameter.grad = None
         kind = self.adaptation.outer(progress) if self.adaptation else NONE
-        nats = self.differentiate(text_S, progress) if kind == NONE else self.differentiate_inner(text_S, kind)
+        nats = (
+            self.differentiate(text_S, starts_N, progress) if kind == NONE else self.differentiate_inner(text_S, kind)
+        )
         bits = nats / math.log(2)
         if math.isfinite(bits):
             if not self.gradients_finite():
@@ -55,21 +59,34 @@ class Run:
             self.step += 1
         return bits
 
-    def differentiate(self, text_S: Tensor, progress: float) -> float:
+    def differentiate(self, text_S: Tensor, starts_N: Tensor | None, progress: float) -> float:
         """Give every parameter its gradient on this step's windows -> mean loss of the next byte in nats.
 
         Where that or the auxiliary loss is not finite, what comes back is not, and there is no gradient.
         """
         size = {"batch": self.recipe.batch, "context": self.recipe.context}
         inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
-        layers, _ = self.model.trunk(inputs_BT)
-        loss = functional.cross_entropy(self.model.logits(layers[-1]).flatten(0, 1), targets_BT.flatten())
-        beside = self.beside(layers, progress)
+        if self.recipe.boundaries == NONE:
+            layers, _ = self.model.trunk(inputs_BT)
+            loss = functional.cross_entropy(self.model.logits(layers[-1]).flatten(0, 1), targets_BT.flatten())
+            beside = self.beside(layers, progress)
+        else:
+            assert starts_N is not None, "boundaries need to know where documents start"
+            at_BT = places(len(text_S), seed=self.seed, step=self.step, **size)[:, 1:]
+            loss, beside = self.loss_apart(inputs_BT, targets_BT, opens(at_BT, starts_N)), None
         total = loss if beside is None else loss + beside
         if not math.isfinite(total.item()):
             return loss.item() if not math.isfinite(loss.item()) else math.nan
         total.backward()  # type: ignore[no-untyped-call]
         return loss.item()
+
+    def loss_apart(self, inputs_BT: Tensor, targets_BT: Tensor, opens_BT: Tensor) -> Tensor:
+        """Mean loss of the next byte in nats where no document is read with another before it."""
+        total = torch.zeros(())
+        for inputs_NL, targets_NL in parts(inputs_BT, targets_BT, opens_BT):
+            logits_XV = self.model(inputs_NL)[0].flatten(0, 1)
+            total = total + functional.cross_entropy(logits_XV, targets_NL.flatten(), reduction="sum")
+        return total / targets_BT.numel()
 
     def beside(self, layers: list[Tensor], progress: float) -> Tensor | None:
         """The weighted auxiliary loss at this point of the run. None where it has no weight: then it costs nothing."""
@@ -144,7 +161,7 @@ class Run:
         optimizer = self.optimizer.main if isinstance(self.optimizer, Leveled) else self.optimizer
         name = type(optimizer).__module__.rsplit(".", 1)[-1]
         options = {f"{name}.{key}": value for key, value in optimizer.echo().items()}
-        used = {key: getattr(self.recipe, key) for key in ("batch", "context", "warmup", "decay")}
+        used = {key: getattr(self.recipe, key) for key in ("batch", "context", "warmup", "decay", "boundaries")}
         learning = self.adaptation.echo() if self.adaptation else {"ttt": NONE}
         return recipe_from({**self.model.echo(), **used, **options, **learning, "optimizer": name})
 
