@@ -208,12 +208,30 @@ def test_an_elastic_net_sets_weights_to_exactly_zero():
     assert not (other.M_BHKV == 0).any()
 
 
-@pytest.mark.parametrize("per", ["channel", "token"])
+@pytest.mark.parametrize("per", ["channel", "token", "switch"])
 def test_a_wild_token_moves_a_huber_memory_no_further_than_a_large_one(per):
     rule = chosen(rule="titans", bias="huber", **{"huber.per": per})
     q, k, v, gates = inputs(rule, 1)
     ends = [rule.segment(rule.initial(q, v), q, k, v.sign() * size, gates, 1)[1].M_BHKV for size in (10.0, 1000.0)]
     torch.testing.assert_close(*ends)
+
+
+def test_yaad_as_printed_switches_at_the_delta_of_each_token():
+    rule = ready("yaad_switch", wrap="none")
+    q, k, v, _ = inputs(rule, 1)
+    start, x = rule.initial(q, v), k[:, :, 0, :, None]
+    W1, W2 = (A.clone().requires_grad_() for A in start[:2])
+    e = (W2 @ torch.nn.functional.silu(W1 @ x)).squeeze(-1) - v[:, :, 0]
+    delta = e.detach().norm(dim=-1) * torch.tensor([0.5, 2.0, 0.5], dtype=torch.float64)
+    near = torch.tensor([False, True, False])[:, None]
+    loss = torch.where(near, e.square() / 2, delta[..., None] * (10 * e).cosh().log() / 10).sum()
+    learned = delta.clone().requires_grad_()
+    gate = {"log_retain": torch.zeros_like(delta), "theta": torch.full_like(delta, 0.1), "delta": learned}
+    end = rule.step(start, k[:, :, 0], v[:, :, 0], gate)
+    for A, after, gradient in zip(start[:2], end[:2], torch.autograd.grad(loss, (W1, W2)), strict=True):
+        torch.testing.assert_close(after, A - 0.1 / W1.shape[-2] * gradient)
+    (by_delta,) = torch.autograd.grad(end.A2_BHOU.sum(), learned)
+    assert by_delta.ne(0).tolist() == [[True, False, True]] * 2
 
 
 def test_atlas_learns_from_its_window_as_autograd_finds_and_from_nothing_older():
@@ -237,6 +255,39 @@ def test_atlas_with_a_window_of_one_is_titans():
     y, _ = atlas.segment(atlas.initial(q, v), q, k, v, {**gates, "gamma": torch.ones_like(gates["gamma"])}, 8)
     other, _ = titans.segment(titans.initial(q, v), q, k, v, gates, 8)
     torch.testing.assert_close(y, other)
+
+
+@pytest.mark.parametrize("bias", ["none", "huber"])
+@pytest.mark.parametrize("read_at", ["after", "before"])
+def test_atlas_that_moves_at_every_few_tokens_is_its_definition_at_any_cut(bias, read_at):
+    fields = {"atlas.newton_schulz": True, "atlas.ns_every": 5, "atlas.window": 3, "atlas.read_at": read_at}
+    rule = chosen(rule="atlas", bias=bias, **fields)
+    q, k, v, gates = inputs(rule, 31)
+    slow, end = scan(rule, rule.initial(q, v), q, k, v, gates)
+    state, parts = rule.initial(q, v), []
+    for start, stop in ((0, 1), (1, 5), (5, 12), (12, 31)):
+        tokens = (x[:, :, start:stop] for x in (q, k, v))
+        y, state = rule.segment(state, *tokens, {n: g[:, :, start:stop] for n, g in gates.items()}, 8)
+        parts.append(y)
+    torch.testing.assert_close(torch.cat(parts, 2), slow, rtol=1e-9, atol=1e-10)
+    for one, other in zip(state, end, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+    moves = [torch.equal(slow[0, 0, t] * 0, slow[0, 0, t]) for t in range(5)]
+    assert moves == ([True] * 4 + [False] if read_at == "after" else [True] * 5)
+
+
+def test_newton_schulz_can_be_left_out_of_the_gradient_and_of_no_value():
+    values, gradients = [], []
+    for mode in ("unroll", "straight"):
+        rule = ready("atlas", newton_schulz=True, ns_grad=mode)
+        q, k, v, gates = inputs(rule, 1)
+        y, end = rule.segment(rule.initial(q, v), q, k, v.requires_grad_(), gates, 1)
+        values.append(y)
+        gradients.append(torch.autograd.grad(end.M_BHKV.sum(), v)[0])
+    torch.testing.assert_close(*values)
+    share = gates["theta"] * gates["gamma"] / 4
+    torch.testing.assert_close(gradients[1], (share[..., None] * k.sum(-1, keepdim=True)).expand_as(v))
+    assert not torch.allclose(*gradients)
 
 
 def test_newton_schulz_brings_singular_values_near_one():
