@@ -124,6 +124,13 @@ def test_a_network_moves_by_the_gradient_that_autograd_finds(name, wrap):
         ("yaad", {"local": 0.0}, {}),
         ("moneta", {"read_at": "chunk_start"}, {"read_at": "before"}),
         ("memora", {}, {"read_at": "before"}),
+        ("lattice", {"read_at": "chunk_start", "bound": "none"}, {"read_at": "before"}),
+        (
+            "lattice",
+            {"read_at": "chunk_start", "form": "encoding", "bound": "none"},
+            {"read_at": "before", "form": "encoding"},
+        ),
+        ("lattice", {"read_at": "chunk_start", "across": "additive"}, {"read_at": "before"}),
     ],
 )
 def test_a_frozen_rule_whose_period_is_one_token_is_the_live_rule(name, options, live):
@@ -163,6 +170,35 @@ def test_slots_of_lattice_keep_unit_length_and_turn_across_themselves():
     slots, gradient = end.slots, torch.randn_like(end.slots)
     across = rule.inner.retention.direct(slots, gradient)
     assert (across * slots).sum(-1).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("across", ["gated", "additive"])
+def test_a_frozen_lattice_drifts_from_the_live_one_by_no_more_than_its_step_and_period(across):
+    far = []
+    for theta, period in ((0.05, 4), (0.05, 16), (0.5, 16)):
+        frozen, live = ready("lattice_frozen", period=period, across=across), ready("lattice")
+        q, k, v, gates = inputs(live, 64)
+        given = {"log_retain": torch.zeros_like(gates["theta"]), "theta": torch.full_like(gates["theta"], theta)}
+        y, end = frozen.segment(frozen.initial(q, v), q, k, v, given, 8)
+        expected, _ = scan(live, live.initial(q, v), q, k, v, given)
+        far.append(((y - expected).norm() / expected.norm()).item())
+        torch.testing.assert_close(end.begun.norm(dim=-1), torch.ones_like(end.begun[..., 0]))
+    assert 0 < far[0] < far[1] < far[2]
+    assert far[0] < 0.1
+
+
+def test_slots_with_gates_turn_towards_values_across_themselves_and_keep_their_length():
+    rule = ready("lattice_gate")
+    q, k, v, _ = inputs(rule, 1)
+    s, gate = rule.initial(q, v).slots, {"log_retain": torch.zeros(2, 3).double(), "theta": torch.ones(2, 3).double()}
+    end = rule.step(rule.initial(q, v), k[:, :, 0], v[:, :, 0], gate)
+    for b, h, i in ((0, 0, 0), (1, 2, 7), (0, 1, 15)):
+        slot, value = s[b, h, i], v[b, h, 0]
+        turned = torch.sigmoid(slot @ k[b, h, 0]) * value
+        moved = slot + turned - slot * (slot @ turned)
+        torch.testing.assert_close(end.slots[b, h, i], moved / moved.norm())
+    shares = (end.slots @ q[:, :, 0, :, None]).softmax(-2)
+    torch.testing.assert_close(rule.read(end, q[:, :, 0]), (shares * end.slots).sum(-2))
 
 
 @pytest.mark.parametrize("form", ["decoding", "encoding"])
