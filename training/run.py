@@ -103,11 +103,16 @@ class Run:
         return weight * loss
 
     def deepen(self, step: int) -> None:
-        """Set how often the looped band runs and whether learned gates rule: as in the step after `step` done ones."""
+        """Set how often the looped band runs, whether learned gates rule, and the stage of memory rules.
+
+        As in the step after `step` done ones.
+        """
         self.model.passes = self.model.band.passes(step, self.total_steps)
         if self.model.continuum is not None:
             for levels in self.model.levels():
                 levels.always = self.model.continuum.always(self.seed, step, self.total_steps)
+        for memory in self.model.memories():
+            memory.rule = memory.rule.in_stage((step + 0.5) / self.total_steps)
 
     def differentiate_inner(self, text_S: Tensor, kind: str) -> float:
         """The same through test-time training: the step's bytes are one text, read and adapted to in chunks."""

@@ -64,6 +64,7 @@ class Inner:
     retention in use; swapped: the recipe's fields about them, `none` for the rule's own. gates: their names.
     learned: the rule's tensors, [H, ...].
     strategy: how `segment` computes: all tokens of a segment at once, one by one, or with a scan over segments.
+    stage: 2 in the second stage of training of a rule that has one, and in all that is read after it.
     """
 
     options: Mapping[str, Scalar]
@@ -74,6 +75,7 @@ class Inner:
     swapped: Mapping[str, Scalar]
     learned: Mapping[str, Tensor] = field(default_factory=dict)
     strategy: str = "segment"
+    stage: int = 1
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,17 @@ class MemoryRule:
         """This rule with some options changed."""
         assert self.configure is not None and self.inner is not None and options.keys() <= self.inner.options.keys()
         return self.configure(replace(self.inner, options={**self.inner.options, **options}))
+
+    def in_stage(self, progress: float) -> "MemoryRule":
+        """This rule as at that fraction of the budget: its header's option `second` says when the second stage begins.
+
+        Two stages are two rules: what one has written into a state is nothing for the other to go on with.
+        """
+        second = float(self.inner.options.get("second", 0.0)) if self.inner is not None else 0.0
+        if self.configure is None or self.inner is None or second == 0.0:
+            return self
+        stage = 2 if progress >= 1 - second else 1
+        return replace(self.configure(replace(self.inner, stage=stage)), front=self.front)
 
     def echo(self, name: str) -> Mapping[str, Scalar]:
         """The recipe fields that the rule of that name was built with."""
