@@ -8,7 +8,7 @@ their own. A value is read after its token was written: y_t = read(S_t, q_t).
 `about["bias"]` and `about["retention"]` name a rule's own; `combines` lists those that a recipe may put in their place.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -147,11 +147,12 @@ def with_inner(
     segment: Callable[[Inner, State, Tensor, Tensor, Tensor, Gates, int], tuple[Tensor, State]] | None = None,
     learned: Callable[[Inner, int, int, int], Mapping[str, Tensor]] = lambda inner, heads, K, V: {},
     segments: Callable[[Inner], bool] = lambda inner: True,
+    gates: Callable[[Inner], Sequence[str]] = lambda inner: inner.gates,
 ) -> MemoryRule:
     """The rule whose functions take an `Inner` first, with every option at its default.
 
     segments: whether `segment` computes what `step` defines under these options; elsewhere, and for a rule without
-    `segment`, tokens go through `step` one by one.
+    `segment`, tokens go through `step` one by one. gates: those of the header that the rule has under these options.
     """
 
     def configure(inner: Inner) -> MemoryRule:
@@ -161,7 +162,7 @@ def with_inner(
         fast = segment is not None and segments(inner) and inner.strategy != "step"
         form = partial(segment, inner) if segment is not None and fast else defined
         rule = MemoryRule(
-            about,
+            {**about, "gates": {name: about["gates"][name] for name in gates(inner)}},
             initial=partial(initial, inner),
             step=partial(step, inner),
             read=partial(read, inner),
