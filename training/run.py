@@ -12,11 +12,13 @@ from training.checkpoint import Meta, pack, restore
 from training.documents import opens, parts
 from training.environment import Environment
 from training.leveled import Leveled, optimizer_of
+from training.levels import watched
 from training.model import ByteModel
 from training.recipe import NONE, Recipe, recipe_from
 from training.schedule import multiplier
 from training.scorer import Score, score
 from training.scorer.adaptive import score_adaptive
+from training.stacking import push_levels
 from training.windows import places, window_batch
 
 
@@ -45,8 +47,13 @@ class Run:
         """
         recipe, progress = self.recipe, (self.step + 0.5) / self.total_steps
         self.deepen(self.step)
+        handed = push_levels(self.model, self.step, self.total_steps)
+        if handed and isinstance(self.optimizer, Leveled):
+            self.optimizer.forget(handed)
         for parameter in self.model.parameters():
             parameter.grad = None
+        for parameter in (each for levels in self.model.levels() for each in levels.absent()):
+            parameter.grad = torch.zeros_like(parameter)
         kind = self.adaptation.outer(progress) if self.adaptation else NONE
         nats = (
             self.differentiate(text_S, starts_N, progress) if kind == NONE else self.differentiate_inner(text_S, kind)
@@ -66,15 +73,17 @@ class Run:
         """
         size = {"batch": self.recipe.batch, "context": self.recipe.context}
         inputs_BT, targets_BT = window_batch(text_S, seed=self.seed, step=self.step, **size)
-        if self.recipe.boundaries == NONE:
-            layers, _ = self.model.trunk(inputs_BT)
-            loss = functional.cross_entropy(self.model.logits(layers[-1]).flatten(0, 1), targets_BT.flatten())
-            beside = self.beside(layers, progress)
-        else:
-            assert starts_N is not None, "boundaries need to know where documents start"
-            at_BT = places(len(text_S), seed=self.seed, step=self.step, **size)[:, 1:]
-            loss, beside = self.loss_apart(inputs_BT, targets_BT, opens(at_BT, starts_N)), None
+        with watched(self.model.levels()) as penalties:
+            if self.recipe.boundaries == NONE:
+                layers, _ = self.model.trunk(inputs_BT)
+                loss = functional.cross_entropy(self.model.logits(layers[-1]).flatten(0, 1), targets_BT.flatten())
+                beside = self.beside(layers, progress)
+            else:
+                assert starts_N is not None, "boundaries need to know where documents start"
+                at_BT = places(len(text_S), seed=self.seed, step=self.step, **size)[:, 1:]
+                loss, beside = self.loss_apart(inputs_BT, targets_BT, opens(at_BT, starts_N)), None
         total = loss if beside is None else loss + beside
+        total = total + torch.stack(penalties).mean() if penalties else total
         if not math.isfinite(total.item()):
             return loss.item() if not math.isfinite(loss.item()) else math.nan
         total.backward()  # type: ignore[no-untyped-call]
@@ -111,6 +120,7 @@ class Run:
         if self.model.continuum is not None:
             for levels in self.model.levels():
                 levels.always = self.model.continuum.always(self.seed, step, self.total_steps)
+                levels.present = self.model.continuum.present(1 + len(levels.slower), step, self.total_steps)
         for memory in self.model.memories():
             memory.rule = memory.rule.in_stage((step + 0.5) / self.total_steps)
 

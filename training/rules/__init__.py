@@ -8,7 +8,7 @@ their own. A value is read after its token was written: y_t = read(S_t, q_t).
 `about["bias"]` and `about["retention"]` name a rule's own; `combines` lists those that a recipe may put in their place.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from plugins import About, Plugins
 from training.biases import biases
 from training.recipe import NONE, Recipe, Scalar
 from training.retentions import Retention, retentions
-from training.segments import cut, cut_gates
+from training.tokenwise import in_windows, one_by_one, scan
 
 about = {
     "fields": {
@@ -182,21 +182,7 @@ def truncated(form: Segment, inner: Inner) -> Segment:
     """The same values; under `gradient` truncated, no gradient flows from a window of `truncate` tokens to the last."""
     if inner.options.get("gradient") != "truncated":
         return form
-    window = int(inner.options["truncate"])
-
-    def in_windows(
-        state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
-    ) -> tuple[Tensor, State]:
-        outputs, T = [], k_BHTK.shape[2]
-        for start in range(0, T, window):
-            stop = min(T, start + window)
-            state = type(state)(*(tensor.detach() for tensor in state)) if start else state
-            tokens = cut((q_BHTK, k_BHTK, v_BHTV), start, stop)
-            y_BHTV, state = form(state, *tokens, cut_gates(gates, start, stop), length)
-            outputs.append(y_BHTV)
-        return torch.cat(outputs, 2), state
-
-    return in_windows
+    return in_windows(form, int(inner.options["truncate"]))
 
 
 def inner_of(about: About, recipe: Recipe | None = None) -> Inner:
@@ -234,42 +220,6 @@ def rule_of(recipe: Recipe) -> MemoryRule:
     if recipe.strategy == "step":
         return replace(rule, segment=lambda *given: scan(rule, *given[:-1]), strategy="step", front=front)
     return replace(rule, front=front)
-
-
-def scan(
-    rule: MemoryRule, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates
-) -> tuple[Tensor, State]:
-    """The definition: one `step` and one `read` per token -> (y_BHTV, state). Slow; tests hold `segment` to it."""
-    outputs = []
-    for q_BHK, k_BHK, v_BHV, gate in tokens(q_BHTK, k_BHTK, v_BHTV, gates):
-        before, state = state, rule.step(state, k_BHK, v_BHV, gate)
-        outputs.append(rule.read(before if rule.reads_before else state, q_BHK))
-    return torch.stack(outputs, dim=2), state
-
-
-def one_by_one(
-    rule: MemoryRule, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
-) -> tuple[Tensor, State]:
-    """The same numbers as `scan`: tokens are written one by one, and `length` of them are read at once."""
-    outputs, T = [], k_BHTK.shape[2]
-    for start in range(0, T, length):
-        stop, states = min(T, start + length), []
-        part = cut((q_BHTK, k_BHTK, v_BHTV), start, stop)
-        for _, k_BHK, v_BHV, gate in tokens(*part, cut_gates(gates, start, stop)):
-            before, state = state, rule.step(state, k_BHK, v_BHV, gate)
-            states.append(before if rule.reads_before else state)
-        stacked = type(state)(*(torch.stack(tensors, 2) for tensors in zip(*states, strict=True)))
-        outputs.append(torch.vmap(rule.read, in_dims=(2, 2), out_dims=2)(stacked, part[0]))
-    return torch.cat(outputs, 2), state
-
-
-def tokens(
-    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates
-) -> Iterator[tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
-    """One token after the other; unbound all at once, which has a gradient that is linear in T."""
-    each = zip(*(gate.unbind(2) for gate in gates.values()), strict=True)
-    for q_BHK, k_BHK, v_BHV, values in zip(q_BHTK.unbind(2), k_BHTK.unbind(2), v_BHTV.unbind(2), each, strict=True):
-        yield q_BHK, k_BHK, v_BHV, dict(zip(gates, values, strict=True))
 
 
 rules = Plugins("training.rules")
