@@ -1,4 +1,4 @@
-"""An engine that kills itself with SIGKILL at a chosen point. Its processes are forked from one that has imported all."""
+"""An engine that kills itself with SIGKILL at a chosen point, in a process forked from one that has imported all."""
 
 import multiprocessing
 import os
