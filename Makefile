@@ -19,7 +19,7 @@ race: .venv/engine  ## a whole race on this machine
 	$(BIN)/igla race --budget $(BUDGET)
 
 test: .venv/test  ## every test
-	$(BIN)/python -m pytest -q -n logical --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/test  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

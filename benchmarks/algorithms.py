@@ -30,6 +30,9 @@ from training.windows import as_tensor
 PLAIN: Mapping[str, Any] = {"composition": "attention", "rule": "none"}
 SSM: Mapping[str, Any] = {"composition": "ssm", "rule": "none"}
 
+RULES = ("hebbian", "delta", "titans", "moneta", "yaad", "memora", "lattice", "trellis", "atlas")
+"""Memory rules that `mag_NAME` puts beside window attention."""
+
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "plain": PLAIN,
     "two_blocks": {**PLAIN, "blocks": 2},
@@ -43,6 +46,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "ssm_attention": {**SSM, "ssm.attention": True},
     "ttt_sgd": {**PLAIN, "ttt": "sgd"},
     "ttt_e2e": {**PLAIN, "ttt": "e2e"},
+    **{f"mag_{rule}": {"rule": rule} for rule in RULES},
 }
 
 SEEDS = (1597, 2584, 4181)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from errors import InvalidValue, shown
@@ -55,6 +55,27 @@ def parse(text: str) -> tuple[str, float]:
     raise InvalidValue(f"A budget is a time such as 3m or an amount of text such as 4MB, got {shown(text)}.")
 
 
+def fitted(
+    seconds: float, course: Course, speed: Speed, engines: int, validation_bytes: int
+) -> tuple[int, tuple[int, ...]]:
+    """The top rung's budget and how often runs report at each rung, so that the whole race ends within `seconds`.
+
+    Every report scores the whole validation split. Where that would take more than half of the planned time, runs
+    report half as often. Raises InvalidValue where the scoring alone takes longer even so.
+    """
+    thin = replace(course, chunks=tuple((count + 1) // 2 for count in course.chunks))
+    is_dear = measuring(course, speed, engines, validation_bytes) > seconds * RESERVE / 2
+    if is_dear and thin != course:
+        return fitted(seconds, thin, speed, engines, validation_bytes)
+    return bytes_for(seconds, course, speed, engines, validation_bytes), tuple(course.chunks)
+
+
+def measuring(course: Course, speed: Speed, engines: int, validation_bytes: int) -> float:
+    """Seconds of a race that scoring takes, and all else that comes with a report."""
+    report = validation_bytes / speed.score + speed.chunk_overhead
+    return report * sum(count * chunks for count, chunks in zip(course.rounds(engines), course.chunks, strict=True))
+
+
 def bytes_for(seconds: float, course: Course, speed: Speed, engines: int, validation_bytes: int) -> int:
     """The top rung's budget that lets the whole race end within `seconds`, cut to two digits so that it can be told.
 
@@ -62,13 +83,12 @@ def bytes_for(seconds: float, course: Course, speed: Speed, engines: int, valida
     the scoring alone takes longer.
     """
     rounds = course.rounds(engines)
-    scoring = validation_bytes / speed.score + speed.chunk_overhead
-    measuring = scoring * sum(count * chunks for count, chunks in zip(rounds, course.chunks, strict=True))
     rates = [speed.train] + [speed.slowest] * (len(rounds) - 1)
     shares = [numerator / denominator for numerator, denominator in course.rungs]
     each_byte = sum(count * share / rate for count, share, rate in zip(rounds, shares, rates, strict=True))
-    budget = (seconds * RESERVE - measuring) / each_byte
+    scoring = measuring(course, speed, engines, validation_bytes)
+    budget = (seconds * RESERVE - scoring) / each_byte
     if budget < 10_000:
-        raise InvalidValue(f"{seconds:.0f} s are too short for this race: scoring alone takes {measuring:.0f} s.")
+        raise InvalidValue(f"{seconds:.0f} s are too short for this race: scoring alone takes {scoring:.0f} s.")
     digits = 10 ** (len(str(int(budget))) - 2)
     return int(budget // digits * digits)

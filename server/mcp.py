@@ -24,6 +24,7 @@ ContextFor = Callable[[Any], Context]
 def mcp_server(tools: Mapping[str, Tool], context_for: ContextFor) -> Server[dict[str, Any]]:
     """An MCP server that offers the tools."""
     listed = types.ListToolsResult(tools=[definition(tool) for tool in tools.values()])
+    schemas = {tool.name: tool.input_schema for tool in listed.tools}
 
     async def list_tools(ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return listed
@@ -38,7 +39,14 @@ def mcp_server(tools: Mapping[str, Tool], context_for: ContextFor) -> Server[dic
         text = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=result)
 
-    return Server("igla", version="0.1.0", instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool)
+    return Server(
+        "igla",
+        version="0.1.0",
+        instructions=INSTRUCTIONS,
+        get_tool_input_schema=schemas.get,  # else the SDK lists every tool at every call
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
 
 
 def definition(tool: Tool) -> types.Tool:

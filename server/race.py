@@ -188,6 +188,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "budget_bytes": plan.budget_bytes,
         "seeds": list(plan.seeds) if plan.seeds is not None else None,
         "quorum": plan.quorum,
+        "chunks": list(plan.chunks) if plan.chunks is not None else None,
     }
     loaded: dict[str, Any] = json.loads(json.dumps(given))
     return loaded

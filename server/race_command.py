@@ -22,7 +22,7 @@ from db import races
 from db.races import RaceSpec, RaceView
 from errors import InvalidValue, shown
 from server.board import board_table, rung_name
-from server.budget import Course, Speed, bytes_for, parse
+from server.budget import Course, Speed, fitted, parse
 from server.curves import amount
 from server.race import Progress, Result, run_race
 from server.report import write_report
@@ -76,7 +76,7 @@ def race_command(settings: Settings, name: str, plan: Plan | None, budget: str, 
         plan = replace(plan, budget_bytes=known.budget_bytes) if plan else None
     else:
         plan = plan or Plan(recipes=DEFAULT_RECIPES)
-        plan = replace(plan, budget_bytes=budget_bytes(console, runtime, plan, corpus, budget, began))
+        plan = measured_out(console, runtime, plan, corpus, budget, began)
         console.print(
             f"{len(recipes_of(plan))} recipes x {len(plan.seeds or DEFAULT_SEEDS)} seeds; "
             f"T = {amount(plan.budget_bytes or 0)}"
@@ -115,11 +115,11 @@ def find(runtime: Runtime, name: str) -> RaceView | None:
         return next((race for race in races.listing(session) if race.name == name), None)
 
 
-def budget_bytes(console: Console, runtime: Runtime, plan: Plan, corpus: Corpus, budget: str, began: float) -> int:
-    """The top rung's budget in bytes; a time is measured out on this machine first."""
+def measured_out(console: Console, runtime: Runtime, plan: Plan, corpus: Corpus, budget: str, began: float) -> Plan:
+    """The plan with the top rung's budget in bytes; a time is measured out on this machine first."""
     kind, amount_ = parse(budget)
     if kind == "bytes":
-        return int(amount_)
+        return replace(plan, budget_bytes=int(amount_))
     recipes = recipes_of(plan)
     console.print(f"timing {len(recipes)} recipes to make {budget} of them")
     speed = calibrate(runtime, recipes, corpus)
@@ -127,7 +127,8 @@ def budget_bytes(console: Console, runtime: Runtime, plan: Plan, corpus: Corpus,
     course = Course(recipes=len(recipes), seeds=len(shape.seeds), eta=shape.eta, rungs=shape.rungs, chunks=shape.chunks)
     left = amount_ - (time.monotonic() - began)
     size = corpus.manifest.splits["validation"].byte_count
-    return bytes_for(left, course, speed, runtime.settings.engine_count, size)
+    top, chunks = fitted(left, course, speed, runtime.settings.engine_count, size)
+    return replace(plan, budget_bytes=top, chunks=chunks)
 
 
 def calibrate(runtime: Runtime, recipes: list[Recipe], corpus: Corpus) -> Speed:

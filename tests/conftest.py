@@ -8,6 +8,17 @@ import pytest
 from tests.postgres import database, postgres
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: whole stories wait for their processes a good part of the time."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with whole stories come first, so that none of them is left for the end, when the other cores idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """URL of a PostgreSQL server: the one that IGLA_TEST_DATABASE_URL names, or one started for the tests."""

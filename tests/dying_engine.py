@@ -1,16 +1,21 @@
-"""An engine that kills itself with SIGKILL at a chosen point: `python tests/dying_engine.py POINT COUNT DATA`.
+"""An engine that kills itself with SIGKILL at a chosen point, in a process forked from one that has imported all."""
 
-POINT is `step` (the COUNT-th optimizer step), `write` (the COUNT-th fsync: inside the writing of a checkpoint, before
-its rename) or `commit` (the COUNT-th storing of a chunk: after its checkpoint, before the transaction).
-"""
-
+import multiprocessing
 import os
 import signal
-import sys
-from pathlib import Path
 
 from server import engine, engine_main
 from server.settings import Settings
+
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload([__name__])
+
+
+def started(data, point="never", count=1):
+    """The engine of a folder, in a process of its own."""
+    process = FORKED.Process(target=run, args=(data, point, count), daemon=True)
+    process.start()
+    return process
 
 
 def dying(function, count):
@@ -27,12 +32,16 @@ def dying(function, count):
     return wrapped
 
 
-if __name__ == "__main__":
-    point, count, data = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+def run(data, point, count):
+    """Serve, and die at a point.
+
+    `step`: the count-th optimizer step; `write`: the count-th fsync, inside the writing of a checkpoint and before its
+    rename; `commit`: the count-th storing of a chunk, after its checkpoint and before the transaction.
+    """
     if point == "step":
         engine.Renewal.check = dying(engine.Renewal.check, count)
     elif point == "write":
         os.fsync = dying(os.fsync, count)
     elif point == "commit":
         engine.Engine.store = dying(engine.Engine.store, count)
-    engine_main.run_engine(Settings(data=data), "engine-0", with_parent=True)
+    engine_main.run_engine(Settings(data=data), "engine-0", with_parent=False)

@@ -151,8 +151,11 @@ def refuse_track(context: Context, name: str) -> None:
 def check_agrees(found: RaceView, plan: Plan) -> None:
     """Refuse (RaceExists) other settings than the race has."""
     seeds = found.seeds if plan.seeds is None else tuple(plan.seeds)
-    if plan.budget_bytes not in (None, found.budget_bytes) or seeds != found.seeds:
-        raise races.RaceExists(f"Race {found.name} has a budget of {found.budget_bytes} bytes and seeds {found.seeds}.")
+    chunks = found.chunks if plan.chunks is None else tuple(plan.chunks)
+    if plan.budget_bytes not in (None, found.budget_bytes) or seeds != found.seeds or chunks != found.chunks:
+        raise races.RaceExists(
+            f"Race {found.name} has a budget of {found.budget_bytes} bytes, seeds {found.seeds}, chunks {found.chunks}."
+        )
 
 
 def spec_from(name: str, plan: Plan, corpus: str, corpus_name: str, heldout: str) -> RaceSpec:
@@ -165,6 +168,7 @@ def spec_from(name: str, plan: Plan, corpus: str, corpus_name: str, heldout: str
         budget_bytes=DEFAULT_BUDGET_BYTES if plan.budget_bytes is None else plan.budget_bytes,
         seeds=DEFAULT_SEEDS if plan.seeds is None else tuple(plan.seeds),
         quorum=plan.quorum,
+        chunks=RaceSpec.chunks if plan.chunks is None else tuple(plan.chunks),
     )
 
 

@@ -3,17 +3,11 @@
 Letters: N segments of C tokens, R writes a token (a row is a pair of token and write, in that order), K, V as always.
 """
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from training.coefficients import Coefficients, before
 from training.scans import starts_and_end
-
-Errors = Callable[[Tensor], Tensor]
-"""The errors of one segment from M_0 over S_0, [B, H, 2 K, V] -> [B, H, R, V]."""
 
 
 def affine(
@@ -40,49 +34,46 @@ def affine(
     b_before, f_before, G_before = before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)
     read_b, read_f, read_G = (b_before, f_before, G_before) if reads_before else (b, f, G)
     w_NRK = k_NRK if weights_NR is None else weights_NR[..., None] * k_NRK
-    ends = (x[..., -1, None, None].unbind(2) for x in (b, f, m))
     if hebbian:
-        errors = fixed_errors(v_NRV)
+        recalled, own = None, -v_NRV
     else:
         faded = 1.0 if faded_NC is None else faded_NC
         A_NRR = each_write(G_before if faded_NC is None else faded_NC[..., None] * G_before, k_NRK @ w_NRK.mT)
-        recall_NRK = beside(k_NRK, faded * b_before, faded * f_before)
-        errors = solved_errors(A_NRR, recall_NRK, v_NRV)
-    parts = (
-        beside(q_NCK, read_b, read_f).unbind(2),
-        each_write(read_G, q_NCK @ w_NRK.mT).unbind(2),
-        beside(w_NRK, G[..., -1, :], N[..., -1, :]).mT.unbind(2),
-        *ends,
-    )
-    outputs = []
-    for error, Q_n, scores, last, b_n, f_n, m_n in zip(errors, *parts, strict=True):
-        both = torch.cat([M_BHKV, S_BHKV], -2)
-        E = error(both)
-        outputs.append(Q_n @ both - scores @ E)
-        written_M, written_S = (last @ E).chunk(2, -2)
-        M_BHKV, S_BHKV = b_n * M_BHKV + f_n * S_BHKV - written_M, m_n * S_BHKV - written_S
-    return torch.stack(outputs, 2).flatten(2, 3), M_BHKV, S_BHKV
+        one = torch.eye(A_NRR.shape[-1], dtype=A_NRR.dtype, device=A_NRR.device).expand_as(A_NRR)
+        inverse = torch.linalg.solve_triangular(A_NRR, one, upper=False, unitriangular=True)
+        recalled, own = inverse @ beside(k_NRK, faded * b_before, faded * f_before), inverse @ -v_NRV
+    last = beside(w_NRK, G[..., -1, :], N[..., -1, :]).mT
+    starts, errors, M_BHKV, S_BHKV = through(M_BHKV, S_BHKV, recalled, own, last, companion(b, f, m))
+    y = beside(q_NCK, read_b, read_f) @ starts - each_write(read_G, q_NCK @ w_NRK.mT) @ errors
+    return y.flatten(2, 3), M_BHKV, S_BHKV
 
 
-def fixed_errors(v_NRV: Tensor) -> list[Errors]:
-    """-V, whatever the memory says."""
-
-    def fixed(v: Tensor, both: Tensor) -> Tensor:
-        return -v
-
-    return [partial(fixed, v) for v in v_NRV.unbind(2)]
+def companion(b: Tensor, f: Tensor, m: Tensor) -> Tensor:
+    """What a whole segment keeps of (M, S): (b M + f S, m S), from [.., N, C] -> [.., N, 2, 2]."""
+    b, f, m = b[..., -1], f[..., -1], m[..., -1]
+    return torch.stack([torch.stack([b, f], -1), torch.stack([torch.zeros_like(m), m], -1)], -2)
 
 
-def solved_errors(A_NRR: Tensor, recall_NRK: Tensor, v_NRV: Tensor) -> list[Errors]:
-    """(I + A)^-1 (recall [M_0; S_0] - V), A strictly lower."""
+def through(
+    M_BHKV: Tensor, S_BHKV: Tensor, recalled: Tensor | None, own: Tensor, last: Tensor, kept: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The loop over segments: E = recalled [M; S] + own, [M; S]' = kept [M; S] - last E.
 
-    def solved(A: Tensor, recall: Tensor, v: Tensor, both: Tensor) -> Tensor:
-        E: Tensor = torch.linalg.solve_triangular(A, recall @ both - v, upper=False, unitriangular=True)
-        return E
-
-    return [
-        partial(solved, *given) for given in zip(A_NRR.unbind(2), recall_NRK.unbind(2), v_NRV.unbind(2), strict=True)
-    ]
+    recalled: [B, H, N, R, 2 K], None for errors that do not depend on the memory. own: [B, H, N, R, V]. last:
+    [B, H, N, 2 K, R]. kept: [B, H, N, 2, 2] -> (states [M; S] before each segment, errors of each, last M, last S).
+    """
+    B, H, N = own.shape[:3]
+    state = torch.cat([M_BHKV, S_BHKV], -2).flatten(0, 1)
+    starts, errors = [], []
+    own_n, last_n, kept_n = (x.flatten(0, 1).unbind(1) for x in (own, last, kept))
+    recalled_n = recalled.flatten(0, 1).unbind(1) if recalled is not None else [None] * N
+    for X, Y, L, c in zip(recalled_n, own_n, last_n, kept_n, strict=True):
+        starts.append(state)
+        errors.append(Y if X is None else torch.baddbmm(Y, X, state))
+        state = torch.baddbmm((c @ state.view(B * H, 2, -1)).view_as(state), L, errors[-1], alpha=-1)
+    M, S = state.view(B, H, *state.shape[1:]).chunk(2, -2)
+    before_each, all_errors = (torch.stack(x, 1).view(B, H, N, -1, state.shape[-1]) for x in (starts, errors))
+    return before_each, all_errors, M, S
 
 
 def scanned(
@@ -100,8 +91,7 @@ def scanned(
     A segment takes (M, S) to (b M + f S + written, m S + written): a 2 x 2 companion of scalars.
     """
     b, f, m, G, N = c
-    zero_BHN = torch.zeros_like(m[..., -1])
-    A = torch.stack([torch.stack([b[..., -1], f[..., -1]], -1), torch.stack([zero_BHN, m[..., -1]], -1)], -2)
+    A = companion(b, f, m)
     written = beside(k_NCK, G[..., -1, :], N[..., -1, :]).mT @ v_NCV
     first = torch.stack([M_BHKV, S_BHKV], 2).flatten(3)
     starts, end = starts_and_end(A, written.view(*written.shape[:3], 2, -1), first)

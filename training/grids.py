@@ -10,16 +10,16 @@ ATTENTION: Final[Mapping[str, Scalar]] = {"composition": "attention", "rule": "n
 
 DEFAULT_RECIPES: Final[list[Mapping[str, Scalar]]] = [
     {},
-    {"optimizer": "adamw"},
+    {"rule": "titans"},
+    {"rule": "hebbian"},
+    {"composition": "mal"},
     ATTENTION,
     {**ATTENTION, "optimizer": "adamw"},
-    {**ATTENTION, "width": 96},
     {**ATTENTION, "blocks": 2},
-    {**ATTENTION, "ngram": 3},
     {**ATTENTION, "ngram": 0},
     {**ATTENTION, "ngram_buckets": 32768},
 ]
-"""Memory against attention alone, Muon against AdamW, width, depth, and what hashed n-grams are worth."""
+"""Three memory rules and two compositions against attention alone, Muon against AdamW, depth, and hashed n-grams."""
 
 GRIDS: Final[Mapping[str, Mapping[str, Sequence[Scalar]]]] = {
     "phi_ladder": {"optimizer": ["adamw_phi"], "adamw_phi.lr": ladder(6)},

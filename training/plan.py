@@ -20,7 +20,7 @@ class Plan:
     base: fields that all share. grid: field -> values; every combination is a recipe. recipes: more recipes, each over
     the base. The race's settings count only where this plan creates the race: budget_bytes is the text that a run at
     the top rung trains on, quorum the recipes that finish the first rung before any is promoted (0: every recipe of
-    this plan).
+    this plan), chunks how often a run reports at each rung.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -32,6 +32,7 @@ class Plan:
     budget_bytes: int | None = None
     seeds: Sequence[int] | None = None
     quorum: int = 0
+    chunks: Sequence[int] | None = None
 
 
 def recipes_of(plan: Plan) -> list[Recipe]:

@@ -3,8 +3,6 @@
 import asyncio
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,7 +14,8 @@ from server.race import use
 from server.runtime import open_runtime
 from server.settings import Settings
 from server.toolbox import toolbox
-from tests.serving import ROOT, TINY, Served
+from tests import dying_engine
+from tests.serving import TINY, Served
 
 STEPS = 60
 CHUNK = 6
@@ -52,19 +51,20 @@ class Job:
         ]
 
 
-def engine(data, point="never", count=1):
-    command = [sys.executable, "-m", "tests.dying_engine", point, str(count), str(data)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
+def stop(process):
+    """As an operator does."""
+    process.terminate()
+    process.join(30)
+    assert process.exitcode == 0
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     data = tmp_path_factory.mktemp("whole")
     job = Job(data)
-    process = engine(data)
+    process = dying_engine.started(data)
     stored = job.run().stored
-    process.stdin.close()
-    process.wait(30)
+    stop(process)
     assert len(stored) == STEPS // CHUNK
     return stored
 
@@ -81,13 +81,12 @@ def test_an_engine_killed_at_ten_points_leaves_the_same_curve(tmp_path, uninterr
     driver = threading.Thread(target=job.run)
     driver.start()
     for point, count in points():
-        process = engine(tmp_path, point, count)
-        assert process.wait(120) == -signal.SIGKILL, (point, count)
-        process.stdin.close()
-    last = engine(tmp_path)
+        process = dying_engine.started(tmp_path, point, count)
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL, (point, count)
+    last = dying_engine.started(tmp_path)
     driver.join(120)
-    last.stdin.close()
-    last.wait(30)
+    stop(last)
     assert job.stored == uninterrupted
     acknowledged = [(s["step"], s["bpb"], s["nll_sum"], s["byte_count"]) for s in job.acknowledged]
     assert acknowledged == [row[:4] for row in uninterrupted]

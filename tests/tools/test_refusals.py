@@ -118,7 +118,9 @@ def test_a_race_is_not_changed_by_a_plan_with_other_settings(runtime, held):
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-@pytest.mark.parametrize("wrong", [{"budget_bytes": 0}, {"seeds": []}, {"grid": {"width": []}}, {"quorum": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"budget_bytes": 0}, {"seeds": []}, {"grid": {"width": []}}, {"quorum": -1}, {"chunks": [1]}]
+)
 def test_a_race_that_could_not_be_run_is_not_planned(runtime, held, wrong, dry_run):
     refused(runtime, "invalid_value", "plan_race", race="new", plan={"base": TINY, **wrong}, dry_run=dry_run)
 
