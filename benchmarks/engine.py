@@ -63,7 +63,7 @@ def measure(name: str, fields: Mapping[str, Any], data: bytes, seconds: float) -
     step = {"ms_a_step": round(1000 * passed / steps, 2), "bytes_a_step": recipe.step_bytes, "weights": weights}
     tell(f"engine.train.{name}", steps * recipe.step_bytes / passed, "byte/s", **step)
     began = perf_counter()
-    with run.optimizer.evaluation_weights():
+    with run.evaluation_weights():
         result = score(run.predict, data[:SCORED_BYTES], probe_seed=0)
     tell(f"engine.score.{name}", perf_counter() - began, "s", bytes=result.byte_count)
     with tempfile.TemporaryDirectory() as folder:

@@ -46,7 +46,7 @@ def measure(fields: Mapping[str, Any], seeds: Sequence[int], budget: int, train:
     reached, seconds = [], 0.0
     for seed in seeds:
         run, began = Run(recipe, seed, recipe.steps(budget)), perf_counter()
-        _, divergence = trained(run, train, run.total_steps, None)
+        _, divergence, _ = trained(run, train, run.total_steps, None)
         seconds += perf_counter() - began
         result, _ = (None, divergence) if divergence else scored(run, held_out)
         reached.append(result.bpb if result else float("inf"))

@@ -1,6 +1,7 @@
 """Advance: what a checked batch changes: samples of a run, and the row of its job. `samples.write` decides the rest."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -81,7 +82,7 @@ def new_rows(
     rows = []
     for sample in found.changes:
         ema = moved(ema, sample.bpb)
-        values = {"step": sample.step, "bpb": sample.bpb, "nll_sum": sample.nll_sum, "byte_count": sample.byte_count}
+        values = {one.name: getattr(sample, one.name) for one in fields(sample)}
         empty = {"checkpoint": None, "receipt": None, "attempt": row.attempt, "created_at": now}
         rows.append({**shared, **values, **empty, "ema": ema})
     if rows:

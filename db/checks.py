@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isclose, isfinite, log
-from typing import Literal
+from typing import Any, Literal
 
 from db.store import Stored
 from errors import InvalidValue, Refusal, shown
@@ -46,12 +46,16 @@ class WrongEnvironment(Refusal):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleIn:
-    """A value to store: nll_sum in nats over byte_count bytes."""
+    """A value to store: nll_sum in nats over byte_count bytes.
+
+    quantized: what rounding to number formats did to weights, activations and gradients, or None without formats.
+    """
 
     step: int
     bpb: float
     nll_sum: float
     byte_count: int
+    quantized: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,10 @@ MOST_PEERS = 33
 
 @dataclass(frozen=True, kw_only=True)
 class SampleView:
-    """A stored sample. `measured_by`: who computed it, or for a claimed one who says to have."""
+    """A stored sample. `measured_by`: who computed it, or for a claimed one who says to have.
+
+    quantized: what rounding to number formats did; None where no format rounds.
+    """
 
     step: int
     bpb: float
@@ -33,6 +36,7 @@ class SampleView:
     environment: str | None
     created_at: datetime
     measured_by: str | None = None
+    quantized: dict[str, Any] | None = None
 
 
 def curve(session: Session, job_id: str) -> list[SampleView]:

@@ -25,7 +25,10 @@ class InvalidCursor(Refusal):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A ranked recipe. `bpb` is what it ranks by: the mean. `values` are in the order of `seeds`; `rung` is from 0."""
+    """A ranked recipe. `bpb` is what it ranks by: the mean. `values` are in the order of `seeds`; `rung` is from 0.
+
+    quantized: place -> format and mean shares of what it did to the values there; None where no format rounds.
+    """
 
     rank: int
     name: str
@@ -40,6 +43,7 @@ class Row:
     bpb: float
     provenance: str
     corpus: str
+    quantized: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +115,7 @@ def row_of(row: Stored, rank: int, race: RaceView) -> Row:
         bpb=row.mean,
         provenance=row.provenance,
         corpus=race.corpus,
+        quantized=row.quantized,
     )
 
 

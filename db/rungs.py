@@ -43,7 +43,7 @@ def complete(session: Session, row: Stored, judge: Judge, now: datetime, *, sibl
     rung = lock_rung(session, row.race_id, row.rung)
     if len(provenances) == 1:
         bpbs = [done[seed].final_bpb for seed in race.seeds]
-        put_standing(session, row, min(provenances), bpbs, now)
+        put_standing(session, row, min(provenances), bpbs, now, last_quantized(session, row))
     if provenances == {"measured"} or row.recipe_digest in unranked(session, race, rung):
         promote(session, race, rung, judge, now)
 
@@ -99,24 +99,63 @@ PROMOTED = Prepared(lambda _: update(STANDING).where(*THIS).values(promoted=True
 RECIPE_OF = Prepared(lambda _: select(RECIPE).where(RECIPE.c.digest == bindparam("digest")))
 
 
-def put_standing(session: Session, row: Stored, provenance: str, bpbs: list[float], now: datetime) -> None:
+def put_standing(
+    session: Session,
+    row: Stored,
+    provenance: str,
+    bpbs: list[float],
+    now: datetime,
+    quantized: Mapping[str, Any] | None = None,
+) -> None:
     """Store mean, standard deviation and values in the order of the race's seeds; no values: the recipe is lost.
 
     It takes the place of a standing that is there.
     """
     mean, sd = mean_and_sd(bpbs) if bpbs else (None, None)
     values = {"provenance": provenance, "mean": mean, "sd": sd, "n": len(bpbs), "bpbs": bpbs, "created_at": now}
-    PUT.count(session, **named(row), promoted=False, **values)
+    PUT.count(session, **named(row), promoted=False, quantized=quantized, **values)
 
 
 def putting(dialect: str) -> Executable:
     """Insert a standing, or replace what was measured of it."""
     new = inserting(dialect, STANDING)
-    latest = {name: new.excluded[name] for name in ("provenance", "mean", "sd", "n", "bpbs", "created_at")}
+    latest = {name: new.excluded[name] for name in ("provenance", "mean", "sd", "n", "bpbs", "created_at", "quantized")}
     return new.on_conflict_do_update(index_elements=list(STANDING.primary_key), set_=latest)
 
 
 PUT = Prepared(putting)
+
+
+def last_quantized(session: Session, row: Stored) -> dict[str, Any] | None:
+    """What rounding did at the ends of a recipe's runs: of each place the format, and the means over the seeds."""
+    found = [one.quantized for one in LAST.rows(session, **named(row)) if one.quantized]
+    return merged(found) if found else None
+
+
+def merged(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """place -> the figures that all have, numbers averaged. A figure that one lacks is unknown and left out."""
+    together: dict[str, Any] = {}
+    for place in sorted(found[0].keys() if all(one.keys() == found[0].keys() for one in found) else ()):
+        together[place] = {
+            key: value if isinstance(value, str) else fsum(one[place][key] for one in found) / len(found)
+            for key, value in found[0][place].items()
+            if all(key in one[place] for one in found)
+        }
+    return together
+
+
+LAST = Prepared(
+    lambda _: (
+        select(SAMPLE.c.quantized)
+        .join(JOB, and_(JOB.c.id == SAMPLE.c.job_id, JOB.c.total_steps == SAMPLE.c.step))
+        .where(
+            JOB.c.race_id == bindparam("race_id"),
+            JOB.c.rung == bindparam("rung"),
+            JOB.c.recipe_digest == bindparam("recipe_digest"),
+        )
+        .order_by(JOB.c.seed)
+    )
+)
 
 
 def mean_and_sd(values: list[float]) -> tuple[float, float]:

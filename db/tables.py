@@ -162,7 +162,7 @@ class Job(Base, table=True):
 
 
 class Sample(Base, table=True):
-    """One bits-per-byte value of a run at a step."""
+    """One bits-per-byte value of a run at a step. quantized: what rounding to formats did, place by place."""
 
     __tablename__ = "sample"
     __table_args__ = (
@@ -185,6 +185,7 @@ class Sample(Base, table=True):
     attempt: int
     created_at: datetime
     measured_by: str | None
+    quantized: dict[str, Any] | None = Field(sa_type=Canonical)
 
 
 class SupersededSample(Base, table=True):
@@ -206,6 +207,7 @@ class SupersededSample(Base, table=True):
     attempt: int
     created_at: datetime
     measured_by: str | None
+    quantized: dict[str, Any] | None = Field(sa_type=Canonical)
     reason: str
     superseded_at: datetime
 
@@ -230,6 +232,7 @@ class Standing(Base, table=True):
     bpbs: list[float] = Field(sa_type=Canonical)
     promoted: bool = False
     created_at: datetime
+    quantized: dict[str, Any] | None = Field(sa_type=Canonical)
 
 
 class Decision(Base, table=True):

@@ -3,7 +3,6 @@
 Only what a command needs is imported when it runs: `igla serve` must be ready in under three seconds.
 """
 
-import json
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +16,12 @@ from sqlalchemy.exc import DatabaseError
 
 from errors import InvalidValue, Refusal
 from server.manual import race_manual
+from server.matrix_commands import add_matrix_commands
 from server.model_commands import add_model_commands
 from server.settings import Settings
 from server.tool_commands import add_tools
 from server.track_commands import track
+from server.words import from_json, words
 
 app = typer.Typer(name="igla", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
                   pretty_exceptions_show_locals=False, help="""
@@ -51,6 +52,15 @@ def race(
         str, typer.Option(help="JSON: field to list of values; every combination is a recipe. Or the name phi_ladder.")
     ] = "",
     recipes: Annotated[str, typer.Option(help="JSON: list of recipes, beside the grid or instead of it.")] = "",
+    matrix: Annotated[
+        str,
+        typer.Option(
+            help="Number formats, separated by commas, or tour: each with each optimizer, for the whole budget."
+        ),
+    ] = "",
+    optimizers: Annotated[str, typer.Option(help="Optimizers of the matrix, separated by commas.")] = "adamw,muon",
+    place: Annotated[str, typer.Option(help="What the matrix rounds: weights, activations, gradients.")] = "weights",
+    base: Annotated[str, typer.Option(help="JSON: recipe fields that all recipes share.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds of the race, separated by commas.")] = "",
     engines: Annotated[int | None, typer.Option(help="Engine processes; default: one a core.")] = None,
     report: Annotated[
@@ -61,17 +71,26 @@ def race(
 ) -> None:
     """Run a whole race on this machine (the manual is made from the plug-ins)."""
     from server.race_command import race_command
-    from training.grids import DEFAULT_RECIPES, GRIDS
+    from training.grids import DEFAULT_RECIPES, GRIDS, MATRICES
+    from training.matrix_plan import MatrixPlan
     from training.plan import Plan
 
     chosen = settings_with(engines=engines, data=data)
     name = name or f"race-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     plan = None
-    if grid or recipes or seeds:
+    if grid or recipes or seeds or matrix or base:
         given = from_json(f"[{seeds}]", "seeds", []) if seeds else None
-        chosen_recipes = from_json(recipes, "recipes", [] if grid else list(DEFAULT_RECIPES))
+        chosen_recipes = from_json(recipes, "recipes", [] if grid or matrix else list(DEFAULT_RECIPES))
         fields = GRIDS[grid] if grid in GRIDS else from_json(grid, "grid", {})
-        plan = Plan(grid=fields, recipes=chosen_recipes, seeds=given)
+        cells = (
+            MatrixPlan(formats=MATRICES.get(matrix, words(matrix)), optimizers=words(optimizers), place=place)
+            if matrix
+            else None
+        )
+        plan = Plan(
+            base=from_json(base, "base", {}), grid=fields, recipes=chosen_recipes, matrix=cells, whole=bool(matrix),
+            seeds=given,
+        )  # fmt: skip
     race_command(chosen, name, plan, budget, report or chosen.data / f"{name}.html", as_json=as_json)
 
 
@@ -319,20 +338,8 @@ def token_revoke(
 
 
 add_model_commands(app)
+add_matrix_commands(app)
 add_tools(app)
-
-
-def from_json(text: str, name: str, default: Any) -> Any:
-    """A JSON option of the same kind as its default."""
-    if not text:
-        return default
-    try:
-        value = json.loads(text)
-    except ValueError:
-        raise InvalidValue(f"--{name} is not JSON.") from None
-    if not isinstance(value, type(default)):
-        raise InvalidValue(f"--{name} must be a JSON {'object' if isinstance(default, dict) else 'list'}.")
-    return value
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from db import artifacts, chunks, queue, samples, workers
 from db.checks import InvalidBpb
 from db.chunks import RequestView
 from db.jobs import LeaseLost
-from db.samples import Batch, SampleIn, Written
+from db.samples import Batch, Written
 from errors import ArtifactMissing, Refusal, RunFailed
 from server.keys import signing_key
 from server.runtime import Runtime, utc_now
@@ -148,8 +148,8 @@ class Engine:
         """Store the sample with its checkpoint and the answer, in one transaction."""
         now = utc_now()
         with self.runtime.store.transaction() as session:
-            if chunk.divergence or chunk.score is None:
-                decision = self.diverged(session, ticket, chunk)
+            if chunk.failure or chunk.score is None:
+                decision = self.failed(session, ticket, chunk)
                 lease = now
                 measured: list[Sample] = []
                 receipt = None
@@ -193,7 +193,7 @@ class Engine:
         batch = Batch(
             job_id=ticket.job_id,
             fence=ticket.fence,
-            samples=(SampleIn(step=one.step, bpb=one.bpb, nll_sum=one.nll_sum, byte_count=one.byte_count),),
+            samples=(one.to_store(),),
             effective_digest=chunk.effective_digest,
             provenance="measured",
             checkpoint=chunk.checkpoint,
@@ -204,9 +204,9 @@ class Engine:
         )
         return samples.write(session, batch, judge, utc_now())
 
-    def diverged(self, session: Any, ticket: queue.Ticket, chunk: Chunk) -> Decision:
-        """Divergence is a result: the job ends as errored, with its reason."""
-        reason = f"diverged: {chunk.divergence}"
+    def failed(self, session: Any, ticket: queue.Ticket, chunk: Chunk) -> Decision:
+        """A run that cannot go on is a result: the job ends as errored, with its reason."""
+        reason = str(chunk.failure)
         job = queue.fail(session, ticket.job_id, ticket.fence, utc_now(), reason, judge=judge)
         return Decision(
             action="error", rung=job.rung, reason=reason, numbers={"step": float(chunk.step)}, state=job.state
@@ -269,7 +269,13 @@ class Renewal:
 def sample_of(chunk: Chunk) -> Sample:
     """The chunk's sample."""
     assert chunk.score is not None
-    return Sample(step=chunk.step, bpb=chunk.score.bpb, nll_sum=chunk.score.nll_sum, byte_count=chunk.score.byte_count)
+    return Sample(
+        step=chunk.step,
+        bpb=chunk.score.bpb,
+        nll_sum=chunk.score.nll_sum,
+        byte_count=chunk.score.byte_count,
+        quantized={place: dict(figures) for place, figures in chunk.quantized.items()} or None,
+    )
 
 
 def receipt_of(runtime: Runtime, ticket: queue.Ticket, chunk: Chunk) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The manual of `igla race`, with every recipe field and plug-in, made from the folders without importing them."""
 
+from kernels.formats import formats
+from training.format_fields import PLACES, PLAIN
 from training.recipe import CHOICES, NONE, OPTIONAL, core_fields
 
 HEAD = (
@@ -7,12 +9,14 @@ HEAD = (
     "Every recipe starts with all seeds at T/9 of the budget, each run a complete schedule of its own. The best third "
     "moves to T/3, the best of those to T. Numbers are bits per byte on held-out text, measured by igla's scorer after "
     "every chunk; lower is better. A run that falls far behind is stopped, and every decision is shown with its "
-    "numbers. A race that was cut short goes on when it is started again under its name.",
+    "numbers. With --matrix every recipe gets the whole budget and nobody is stopped. A race that was cut short goes "
+    "on when it is started again under its name.",
     "[bold]Examples[/bold]\n"
     "igla race\n"
     "igla race --budget 15m\n"
     """igla race --budget 2MB --grid '{"optimizer": ["adamw", "muon"], "ngram": [0, 3]}'\n"""
     "igla race --grid phi_ladder\n"
+    "igla race --matrix tour --optimizers adamw,muon --budget 13m\n"
     """igla race --recipes '[{}, {"width": 96, "batch": 16}]' --seeds 1,2""",
 )
 
@@ -23,6 +27,8 @@ def race_manual() -> str:
     fields = [f"{name}: {spec['help']}; {limits(spec)}" for name, spec in core.items() if name not in CHOICES]
     blocks = [*HEAD, "\n".join(["[bold]Recipe fields[/bold]", *fields])]
     for kind, folder in CHOICES.items():
+        if kind in PLACES:
+            continue
         names = [plug_in(name, dict(about)) for name, about in folder.abouts.items()]
         if folder.shared:
             names.append(plug_in(f"every {kind}", {"fields": folder.shared}, kind))
@@ -34,7 +40,18 @@ def race_manual() -> str:
         extra = [f"{NONE}: {OPTIONAL[kind]}"] if kind in OPTIONAL else []
         head = f"[bold]{kind}[/bold]: {core[kind]['help']} (default {core[kind]['default']})"
         blocks.append("\n".join([head, *names, *extra]))
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, formats_told()])
+
+
+def formats_told() -> str:
+    """What the three fields of number formats are, and the formats by family."""
+    fields = [f"{place}: {help_} (default {PLAIN})" for place, help_ in PLACES.items()]
+    switches = [plug_in("their options", {"fields": CHOICES[place].shared, "help": place}, place) for place in PLACES]
+    by_family: dict[str, list[str]] = {}
+    for name, one in formats.items():
+        by_family.setdefault(one.family, []).append(name)
+    families = [f"{family}: {', '.join(names)}" for family, names in by_family.items()]
+    return "\n".join(["[bold]Number formats[/bold] (docs/formats.md)", *fields, *switches, *families])
 
 
 def plug_in(name: str, about: dict[str, object], prefix: str = "") -> str:

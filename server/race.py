@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from server.runtime import Runtime, utc_now
 from server.toolbox import Tool, call, toolbox
 from tools import judge
 from tools.run_chunk import ChunkRunning
+from training.format_fields import PLAIN
 from training.plan import Plan
 
 log = structlog.get_logger()
@@ -50,13 +51,14 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a race ended."""
+    """How a race ended. matrix: formats x optimizers, where some recipe has a format."""
 
     race: RaceView
     rows: list[dict[str, Any]]
     decisions: list[samples.DecisionView]
     names: Mapping[str, str]
     counts: Mapping[str, int]
+    matrix: Mapping[str, Any] | None = None
 
 
 async def run_race(runtime: Runtime, name: str, plan: Plan | None, workers: int, progress: Progress) -> Result:
@@ -67,7 +69,10 @@ async def run_race(runtime: Runtime, name: str, plan: Plan | None, workers: int,
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
             group.create_task(play(runtime, tools, name, f"local-{number}", progress))
-    return result_of(runtime, name, await board(runtime, tools["leaderboard"], name))
+    rows = await board(runtime, tools["leaderboard"], name)
+    table = (await use(tools["leaderboard"], runtime, race=name, by="format,optimizer"))["matrix"]
+    result = result_of(runtime, name, rows)
+    return replace(result, matrix=table) if has_formats(table) else result
 
 
 async def play(
@@ -153,6 +158,11 @@ def open_jobs(runtime: Runtime, race: str, progress: Progress) -> int:
     return progress.counts.get("queued", 0) + progress.counts.get("running", 0)
 
 
+def has_formats(table: Mapping[str, Any]) -> bool:
+    """Whether a matrix has a row of a format that rounds."""
+    return any(row["format"] != PLAIN for row in table["rows"])
+
+
 async def board(runtime: Runtime, leaderboard: Tool, race: str) -> list[dict[str, Any]]:
     """The whole leaderboard, page by page."""
     page = await use(leaderboard, runtime, race=race, limit=200)
@@ -189,6 +199,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "seeds": list(plan.seeds) if plan.seeds is not None else None,
         "quorum": plan.quorum,
         "chunks": list(plan.chunks) if plan.chunks is not None else None,
+        "matrix": asdict(plan.matrix) if plan.matrix else None,
+        "whole": plan.whole,
     }
     loaded: dict[str, Any] = json.loads(json.dumps(given))
     return loaded

@@ -19,9 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from db import races
-from db.races import RaceSpec, RaceView
+from db.races import RaceView
 from errors import InvalidValue, shown
-from server.board import board_table, rung_name
+from server.board import board_table, matrix_table, rung_name
 from server.budget import Course, Speed, fitted, parse
 from server.curves import amount
 from server.race import Progress, Result, run_race
@@ -29,7 +29,7 @@ from server.report import write_report
 from server.runtime import Runtime, open_runtime
 from server.settings import Settings
 from server.supervisor import Engines
-from tools import DEFAULT_SEEDS
+from tools import DEFAULT_SEEDS, spec_from
 from training.baseline import witten_bell
 from training.corpus import Corpus
 from training.grids import DEFAULT_RECIPES
@@ -96,7 +96,7 @@ def race_command(settings: Settings, name: str, plan: Plan | None, budget: str, 
     tell(console, settings, result, baseline.bpb, report, time.monotonic() - began)
     write_report(runtime, name, report, baseline.bpb)
     if as_json:
-        print(json.dumps({"race": name, "rows": result.rows, "baseline": baseline.bpb}))  # noqa: T201
+        print(json.dumps({"race": name, "rows": result.rows, "baseline": baseline.bpb, "matrix": result.matrix}))  # noqa: T201
 
 
 def refuse_early(settings: Settings, name: str, report: Path) -> None:
@@ -123,7 +123,7 @@ def measured_out(console: Console, runtime: Runtime, plan: Plan, corpus: Corpus,
     recipes = recipes_of(plan)
     console.print(f"timing {len(recipes)} recipes to make {budget} of them")
     speed = calibrate(runtime, recipes, corpus)
-    shape = RaceSpec(name="shape", corpus="", corpus_name="", budget_bytes=1, seeds=tuple(plan.seeds or DEFAULT_SEEDS))
+    shape = spec_from("shape", replace(plan, budget_bytes=1), corpus="", corpus_name="", heldout="public")
     course = Course(recipes=len(recipes), seeds=len(shape.seeds), eta=shape.eta, rungs=shape.rungs, chunks=shape.chunks)
     left = amount_ - (time.monotonic() - began)
     size = corpus.manifest.splits["validation"].byte_count
@@ -173,6 +173,8 @@ def tell(
 ) -> None:
     """The final leaderboard, what was decided, and where everything lies."""
     console.print(board_table(result.race.name, result.rows))
+    if result.matrix is not None:
+        console.print(matrix_table(result.race.name, result.matrix))
     console.print(decision_table(result))
     if result.rows and baseline is not None:
         winner = result.rows[0]

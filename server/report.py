@@ -1,5 +1,6 @@
 """`igla report`: one self-contained HTML file of a race."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,11 +12,16 @@ from db import leaderboard, queue, races, samples
 from db.leaderboard import Row
 from db.queue import JobView
 from db.races import RaceView
+from db.results import results
 from db.samples import DecisionView, SampleView
+from db.session import Session
 from server.curves import Line, svg
 from server.runtime import Runtime
 from training.baseline import witten_bell
 from training.corpus import Corpus
+from training.format_fields import PLAIN
+from training.matrix import Matrix, matrix_of
+from training.recipe import recipe_from
 
 MOST_JOBS = 2000
 """Jobs that a report lists; a larger race is cut to the newest."""
@@ -33,6 +39,7 @@ class Facts:
     counts: Mapping[str, int]
     step_bytes: Mapping[str, int]
     baseline: float | None = None
+    matrix: Matrix | None = None
 
 
 def gather(runtime: Runtime, name: str, baseline: float | None = None) -> Facts:
@@ -49,7 +56,14 @@ def gather(runtime: Runtime, name: str, baseline: float | None = None) -> Facts:
             counts=queue.counts(session, race.id),
             step_bytes=step_bytes(jobs, race),
             baseline=baseline,
+            matrix=matrix(session, race),
         )
+
+
+def matrix(session: Session, race: RaceView) -> Matrix | None:
+    """Formats x optimizers, where some recipe of the race has a format."""
+    table = matrix_of([(recipe_from(json.loads(one.canonical)), one) for one in results(session, race)])
+    return table if any(row.format != PLAIN for row in table.rows) else None
 
 
 def step_bytes(jobs: Sequence[JobView], race: RaceView) -> dict[str, int]:
@@ -86,8 +100,28 @@ def render(facts: Facts) -> str:
         decisions=[
             {**asdict(one), "name": names.get(one.recipe_digest or "", "")} for one in reversed(facts.decisions)
         ],
+        matrix=facts.matrix,
+        heat=heats(facts.matrix) if facts.matrix else {},
         left=[(row.name, row.rung, row.mean) for row in facts.rows if row.rung < last],
     )
+
+
+HEATS = 5
+"""Shades of the matrix, from 0 for the best number to HEATS - 1 for the worst."""
+
+
+def heats(table: Matrix) -> dict[str, int]:
+    """Recipe -> shade of its cell: by its place between the best number of the table and its third quartile.
+
+    A few formats in which nothing is learned lie far off; they have the last shade and do not hide the others.
+    """
+    means = sorted(cell.mean for row in table.rows for cell in row.cells if cell and cell.mean is not None)
+    if not means:
+        return {}
+    low, high = means[0], means[3 * (len(means) - 1) // 4]
+    span = (high - low) or 1.0
+    cells = (cell for row in table.rows for cell in row.cells if cell and cell.mean is not None)
+    return {cell.recipe: min(HEATS - 1, int(HEATS * ((cell.mean or low) - low) / span)) for cell in cells}
 
 
 def write_report(runtime: Runtime, name: str, file: Path, baseline: float | None = None) -> None:

@@ -107,7 +107,13 @@ class Scorer:
             step=score.step,
         )
         value = found.score
-        measured = SampleIn(step=score.step, bpb=value.bpb, nll_sum=value.nll_sum, byte_count=value.byte_count)
+        measured = SampleIn(
+            step=score.step,
+            bpb=value.bpb,
+            nll_sum=value.nll_sum,
+            byte_count=value.byte_count,
+            quantized=found.quantized or None,
+        )
         receipt = self.receipt(score, measured, found.environment, value.version)
         with self.runtime.store.transaction() as session:
             scores.measure(

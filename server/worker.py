@@ -56,7 +56,7 @@ class Stopped(Exception):
     """Somebody wants this worker to end."""
 
 
-class Diverged(Exception):
+class Failed(Exception):
     """The run has no next checkpoint."""
 
 
@@ -146,6 +146,9 @@ class Worker:
             raise PrivateHeldout(f"Race {run.ticket['race']}: {refused.message}") from refused
         except (Unreachable, *HOPELESS):
             raise
+        except Failed as failure:
+            self.release(run, f"failed on {self.name}: {failure}")
+            return False
         except Exception as failure:  # whatever this machine cannot do, another may: give the job back
             log.warning("job_failed", job=run.ticket["job_id"], error=f"{type(failure).__name__}: {failure}"[:300])
             self.release(run, f"failed on {self.name}: {type(failure).__name__}")
@@ -155,8 +158,8 @@ class Worker:
     def chunk(self, run: Run, heartbeat: "Heartbeat") -> str:
         """One chunk: train, upload, report. Gives the action that the race decided on."""
         chunk = self.train(run, heartbeat)
-        if chunk.divergence or chunk.checkpoint is None or chunk.score is None:
-            raise Diverged(str(chunk.divergence))
+        if chunk.failure or chunk.checkpoint is None or chunk.score is None:
+            raise Failed(str(chunk.failure))
         self.remote.upload(chunk.checkpoint, self.store)
         written = self.remote.call("write_bpb", **run.held, **self.report(run, chunk))
         if run.checkpoint is not None and run.checkpoint != chunk.checkpoint:
@@ -210,8 +213,9 @@ class Worker:
         """What `write_bpb` is told of a chunk."""
         assert chunk.score is not None
         value = {"bpb": chunk.score.bpb, "nll_sum": chunk.score.nll_sum, "byte_count": chunk.score.byte_count}
+        quantized = {place: dict(figures) for place, figures in chunk.quantized.items()}
         told = {
-            "samples": [{"step": chunk.step, **value}],
+            "samples": [{"step": chunk.step, **value, **({"quantized": quantized} if quantized else {})}],
             "effective_digest": chunk.effective_digest,
             "checkpoint": chunk.checkpoint,
             "environment": chunk.environment,

@@ -18,14 +18,30 @@ from training.receipts import SCORER, Claims, differences, verify
 about = {"toolset": "race", "scope": "work", "read_only": False, "destructive": False, "idempotent": True}
 
 
+Amount = Annotated[int, Field(ge=0, le=LARGEST)] | Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Figure = Amount | Annotated[str, Field(max_length=40)]
+Quantized = Annotated[dict[str, Annotated[dict[str, Figure], Field(max_length=8)]], Field(max_length=3)]
+"""Place -> name of a figure -> figure."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One bits-per-byte value: nll_sum in nats over byte_count bytes of the validation split."""
+    """One bits-per-byte value: nll_sum in nats over byte_count bytes of the validation split.
+
+    quantized: what rounding to the recipe's number formats did: weights, activations, gradients -> format and shares.
+    """
 
     step: Annotated[int, Field(ge=1, le=LARGEST)]
     bpb: float
     nll_sum: float
     byte_count: Annotated[int, Field(ge=1, le=LARGEST)]
+    quantized: Quantized | None = None
+
+    def to_store(self) -> SampleIn:
+        """The value as the store takes it."""
+        return SampleIn(
+            step=self.step, bpb=self.bpb, nll_sum=self.nll_sum, byte_count=self.byte_count, quantized=self.quantized
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +76,7 @@ def write_bpb(
     with an uploaded checkpoint is measured by the server's scorer soon after; a sample that an enrolled worker signed,
     sent with a token of scope measure, is measured at once.
     """
-    given = tuple(
-        SampleIn(step=one.step, bpb=one.bpb, nll_sum=one.nll_sum, byte_count=one.byte_count) for one in samples
-    )
+    given = tuple(one.to_store() for one in samples)
     sent = Sent(
         job_id=job_id, fence=fence, samples=given, effective_digest=effective_digest, receipt=receipt,
         checkpoint=checkpoint, environment=environment,

@@ -163,13 +163,13 @@ def one_seed(corpus: Corpus, recipe: Recipe, seed: int, budget_bytes: int, split
     steps = recipe.steps(budget_bytes)
     run = Run(recipe, seed, steps)
     train_S, starts_N = as_tensor(corpus.split("train")), starts_of(corpus.lengths("train"))
-    bits, divergence = trained(run, train_S, steps, None, starts_N)
+    bits, divergence, _ = trained(run, train_S, steps, None, starts_N)
     if divergence:
         raise InvalidValue(f"Seed {seed} diverged: {divergence}")
     text, lengths = corpus.split(split), corpus.lengths(split)
     assert run.adaptation is not None
     window = OVERLAP + int(run.adaptation.options["stride"])
-    with run.optimizer.evaluation_weights():
+    with run.evaluation_weights():
         plain = score(run.predict, text, probe_seed=seed)
         still = score(run.predict, text, probe_seed=seed, window=window, overlap=OVERLAP, documents=lengths)
     return SeedScore(

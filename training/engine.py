@@ -11,11 +11,14 @@ from torch import Tensor
 
 from errors import InvalidValue, Refusal
 from training.artifacts import Artifacts
+from training.change import Figures
 from training.checkpoint import unpack
 from training.corpus import Corpus
 from training.documents import starts_of
 from training.environment import Environment, EnvironmentChanged, environment
+from training.format_fields import FormatIsIdentity
 from training.memory_pool import keep_freed_memory
+from training.quantized import identity
 from training.recipe import Recipe, Scalar
 from training.run import Run, resumed
 from training.scorer import NotNormalised, Score
@@ -39,9 +42,10 @@ class Chunk:
     """What a chunk gave.
 
     start_step..step of total_steps were done. checkpoint and score are None exactly where divergence says what went
-    wrong; then nothing was stored. effective_recipe is read back from what was built. train_bits: mean training loss
-    in bits per byte. environment: its digest. bytes_per_second counts training alone, not scoring or storing.
-    auxiliary: figures of the auxiliary loss at the last step that took it.
+    wrong, or identity which format changed nothing; then nothing was stored. quantized: place -> what rounding to its
+    format did in the last step, {} without formats. effective_recipe is read back from what was built. train_bits: mean
+    training loss in bits per byte. environment: its digest. bytes_per_second counts training alone, not scoring or
+    storing. auxiliary: figures of the auxiliary loss at the last step that took it.
     """
 
     start_step: int
@@ -53,11 +57,20 @@ class Chunk:
     effective_digest: str
     environment: str
     divergence: str | None
+    identity: str | None
+    quantized: Mapping[str, Figures]
     train_bits: float
     train_seconds: float
     score_seconds: float
     bytes_per_second: float
     auxiliary: Mapping[str, float]
+
+    @property
+    def failure(self) -> str | None:
+        """Why the run cannot go on, a code first; None where it can."""
+        if self.identity is not None:
+            return f"{FormatIsIdentity.code}: {self.identity}"
+        return None if self.divergence is None else f"diverged: {self.divergence}"
 
 
 class Residents:
@@ -103,7 +116,7 @@ def run_chunk(
     Equal arguments give equal bits within one environment, wherever the chunks are cut. Sets torch's thread count
     and the allocator's thresholds for the whole process.
     Raises ArtifactMissing, CheckpointCorrupt, CheckpointMismatch, EnvironmentChanged, InvalidValue, TextTooShort.
-    Divergence is a result, not an error.
+    Divergence is a result, not an error, and so is a format that changes nothing.
     """
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -115,21 +128,25 @@ def run_chunk(
         raise InvalidValue(f"steps must lie in [1, {total_steps - run.step}], got {steps}.")
     start_step, began = run.step, time.perf_counter()
     text_S, starts_N = as_tensor(corpus.split("train")), starts_of(corpus.lengths("train"))
-    bits, divergence = trained(run, text_S, steps, on_step, starts_N)
+    bits, divergence, quantized = trained(run, text_S, steps, on_step, starts_N)
     train_seconds, began = time.perf_counter() - began, time.perf_counter()
-    measured, divergence = (None, divergence) if divergence else scored(run, corpus.split(split), corpus.lengths(split))
+    unchanged, measured = None if divergence else identity(quantized), None
+    if not divergence and not unchanged:
+        measured, divergence = scored(run, corpus.split(split), corpus.lengths(split))
     score_seconds = time.perf_counter() - began
     effective = run.effective()
     return Chunk(
         start_step=start_step,
         step=run.step,
         total_steps=total_steps,
-        checkpoint=None if divergence else stored(run, here, store, residents),
+        checkpoint=None if divergence or unchanged else stored(run, here, store, residents),
         score=measured,
         effective_recipe=effective.as_json(),
         effective_digest=effective.digest,
         environment=here.digest,
         divergence=divergence,
+        identity=unchanged,
+        quantized=quantized,
         train_bits=bits,
         train_seconds=train_seconds,
         score_seconds=score_seconds,
@@ -173,17 +190,21 @@ def loaded(data: bytes, here: Environment) -> Run:
 
 def trained(
     run: Run, text_S: Tensor, steps: int, on_step: OnStep | None, starts_N: Tensor | None = None
-) -> tuple[float, str | None]:
-    """Do the steps -> (mean loss in bits per byte, what diverged). Stops at the first loss that is not finite."""
-    total = 0.0
-    for _ in range(steps):
-        bits = run.train(text_S, starts_N)
+) -> tuple[float, str | None, Mapping[str, Figures]]:
+    """Do the steps -> (mean loss in bits per byte, what diverged, what rounding did in the last one).
+
+    Stops at the first loss that is not finite.
+    """
+    total, figures = 0.0, dict[str, Figures]()
+    for left in range(steps, 0, -1):
+        with run.quantized.watched(figures if left == 1 else None):
+            bits = run.train(text_S, starts_N)
         if not math.isfinite(bits):
-            return math.nan, f"The training loss at step {run.step} is {bits}."
+            return math.nan, f"The training loss at step {run.step} is {bits}.", {}
         total += bits
         if on_step is not None:
             on_step(run.step, bits)
-    return total / steps, None if run.finite() else f"A weight is not finite at step {run.step}."
+    return total / steps, None if run.finite() else f"A weight is not finite at step {run.step}.", figures
 
 
 def scored(run: Run, text: bytes, documents: Sequence[int]) -> tuple[Score | None, str | None]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.reading import Read, as_is
 from training.rules import MAPS, Gates, MemoryRule, State
 
 TAPS = 4
@@ -42,6 +43,8 @@ class Memory(nn.Module):
     Order of operations: Yang, Kautz, Hatamizadeh 2024, arXiv:2412.06464. x_BTD -> y_BTD, each head RMS-normed.
     """
 
+    reading: Read = staticmethod(as_is)
+
     def __init__(self, width: int, heads: int, rule: MemoryRule) -> None:
         super().__init__()
         self.heads, self.rule, self.gate_names = heads, rule, list(rule.about["gates"])
@@ -75,7 +78,7 @@ class Memory(nn.Module):
     def recall(self, x_BTD: Tensor, carried: Carried | None) -> Tensor:
         """What each token reads from the memory as carried, which stays as it is. Queries skip the convolution."""
         B, T, D = x_BTD.shape
-        q_BTD = functional.silu(functional.linear(x_BTD, self.qkv.weight[:D]))
+        q_BTD = functional.silu(functional.linear(self.reading(x_BTD), self.qkv.weight[:D]))
         q_BHTK = self.norm(q_BTD.view(B, T, self.heads, -1).transpose(1, 2))
         rule = self.rule.with_learned(dict(self.learned.items()))
         state = rule.initial(q_BHTK, q_BHTK) if carried is None else carried.state

@@ -17,6 +17,7 @@ from training.levels import Carried as GatesCarried
 from training.levels import Levels
 from training.memory import Memory
 from training.ngrams import BEGIN, orders, rows
+from training.reading import Read, as_is
 from training.recipe import NONE, Recipe, Scalar
 
 
@@ -77,6 +78,8 @@ class ByteModel(nn.Module):
     `passes` says how often the looped band of blocks runs now; each pass starts by adding a vector of its own.
     """
 
+    reading: Read = staticmethod(as_is)
+
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.ngram, self.buckets, self.softcap = recipe.ngram, recipe.ngram_buckets, recipe.softcap
@@ -129,7 +132,7 @@ class ByteModel(nn.Module):
 
     def logits(self, x_BTD: Tensor) -> Tensor:
         """Logits of the next byte from what the trunk ends with."""
-        return head(functional.rms_norm(x_BTD, x_BTD.shape[-1:]), self.embedding[:BEGIN], self.softcap)
+        return head(self.reading(functional.rms_norm(x_BTD, x_BTD.shape[-1:])), self.embedding[:BEGIN], self.softcap)
 
     def embed(self, ids_BT: Tensor, ids_BS: Tensor) -> Tensor:
         """Byte embedding plus the sum of the rows of every n-gram that ends here -> [B, T, D]."""

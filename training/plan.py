@@ -7,7 +7,8 @@ from math import prod
 from typing import ClassVar
 
 from errors import InvalidValue
-from training.recipe import CHOICES, NONE, Recipe, Scalar, recipe_from
+from training.matrix_plan import MatrixPlan, matrix_recipes
+from training.recipe import CHOICES, NONE, Recipe, Scalar, recipe_from, told
 
 MOST_RECIPES, MOST_SEEDS, MOST_JOBS = 2000, 100, 10_000
 """A larger plan is refused: it is more likely a slip than a wish."""
@@ -18,9 +19,10 @@ class Plan:
     """A grid of recipe fields over a base, and single recipes beside it.
 
     base: fields that all share. grid: field -> values; every combination is a recipe. recipes: more recipes, each over
-    the base. The race's settings count only where this plan creates the race: budget_bytes is the text that a run at
-    the top rung trains on, quorum the recipes that finish the first rung before any is promoted (0: every recipe of
-    this plan), chunks how often a run reports at each rung.
+    the base. matrix: formats x optimizers over the base. The race's settings count only where this plan creates the
+    race: budget_bytes is the text that a run at the top rung trains on, quorum the recipes that finish the first rung
+    before any is promoted (0: every recipe of this plan), chunks how often a run reports at each rung; with `whole`
+    there is one rung, every recipe has the whole budget, and nobody is stopped.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -28,6 +30,8 @@ class Plan:
     base: Mapping[str, Scalar] = field(default_factory=dict)
     grid: Mapping[str, Sequence[Scalar]] = field(default_factory=dict)
     recipes: Sequence[Mapping[str, Scalar]] = ()
+    matrix: MatrixPlan | None = None
+    whole: bool = False
     priority: int = 50
     budget_bytes: int | None = None
     seeds: Sequence[int] | None = None
@@ -36,19 +40,21 @@ class Plan:
 
 
 def recipes_of(plan: Plan) -> list[Recipe]:
-    """The plan's recipes, checked, each once, in the order of the grid and then of the list.
+    """The plan's recipes, checked, each once, in the order of the grid, then of the list, then of the matrix.
 
     An empty plan is the base alone. Raises what `recipe_from` raises, and InvalidValue for a plan that is too large.
     """
     empty = [name for name, values in plan.grid.items() if not values]
     if empty or (plan.seeds is not None and not plan.seeds):
         raise InvalidValue(f"{empty[0] if empty else 'seeds'} of the plan lists no value; leave it out or name one.")
-    size = len(plan.recipes) + (prod(len(values) for values in plan.grid.values()) if plan.grid else 0)
+    cells = matrix_recipes(plan.matrix) if plan.matrix else []
+    size = len(plan.recipes) + len(cells) + (prod(len(values) for values in plan.grid.values()) if plan.grid else 0)
     check_size(max(1, size), len(plan.seeds or [0]))
     if not 0 <= plan.priority <= 100:
         raise InvalidValue(f"priority must lie in [0, 100], got {plan.priority}.")
     crossed = [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
-    wanted = [*(crossed if plan.grid or not plan.recipes else []), *plan.recipes]
+    listed = [*plan.recipes, *cells]
+    wanted = [*(crossed if plan.grid or not listed else []), *listed]
     checked = [recipe_from({**plan.base, **fields}) for fields in wanted]
     return list({recipe.digest: recipe for recipe in checked}.values())
 
@@ -74,10 +80,3 @@ def label(recipe: Recipe, default: Recipe, limit: int = 80) -> str:
     changed = [(key, value) for key, value in given if value != (usual if "." in key else base).get(key)]
     text = " ".join(told(key, value) for key, value in changed if value != NONE)
     return (text if len(text) <= limit else text[: limit - 3] + "...") or "default"
-
-
-def told(key: str, value: Scalar) -> str:
-    """One field of a label."""
-    if key in CHOICES:
-        return str(value)
-    return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"

@@ -11,11 +11,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from errors import ImpossibleCombination, InvalidValue, shown, unknown
 from plugins import About, Plugins
+from training.format_fields import PLACES, PLAIN, FormatChoices, canonical_names, refuse_formats
 
 Scalar = bool | int | float | str
 
@@ -30,6 +32,7 @@ CHOICES: Mapping[str, Plugins] = MappingProxyType(
         "retention": Plugins("training.retentions"),
         "rule": Plugins("training.rules"),
         "ttt": Plugins("training.ttt"),
+        **{place: FormatChoices(place) for place in PLACES},
     }
 )
 """Fields whose value names a plug-in, with the folder that holds them."""
@@ -49,6 +52,9 @@ OPTIONAL: Mapping[str, str] = MappingProxyType(
     }
 )
 """Fields that may be `none`, and what that means."""
+
+ABSENT: Mapping[str, str] = MappingProxyType({**dict.fromkeys(OPTIONAL, NONE), **dict.fromkeys(PLACES, PLAIN)})
+"""Fields that may name nothing that has options, and the value that does."""
 
 
 def number(default: float, low: float, high: float, help_: str, *, later: bool = False) -> Any:
@@ -111,6 +117,9 @@ class Recipe:
         "where a document ends within a training window: read on, or start the next with nothing before it",
         later=True,
     )
+    weights: str = choice(PLAIN, PLACES["weights"], later=True)
+    activations: str = choice(PLAIN, PLACES["activations"], later=True)
+    gradients: str = choice(PLAIN, PLACES["gradients"], later=True)
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str, kind: str | None = None) -> dict[str, Scalar]:
@@ -155,6 +164,7 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
 
     Raises UnknownName (field or plug-in), InvalidValue (type or range), ImpossibleCombination.
     """
+    given = canonical_names(given)
     core = {key: value for key, value in given.items() if "." not in key}
     checked: dict[str, Any] = {
         name: check(name, spec, core[name]) for name, spec in core_fields().items() if name in core
@@ -184,7 +194,8 @@ def field_names() -> list[str]:
     return [*core_fields(), *plugin_fields()]
 
 
-def plugin_fields() -> dict[str, dict[str, Any]]:
+@cache
+def plugin_fields() -> Mapping[str, dict[str, Any]]:
     """`plugin.option` -> {default, min, max, help} over all plug-ins of all kinds."""
     every = options_of([(kind, *item) for kind, folder in CHOICES.items() for item in folder.abouts.items()])
     return every | {f"{kind}.{key}": spec for kind, folder in CHOICES.items() for key, spec in folder.shared.items()}
@@ -206,7 +217,7 @@ def options_of(plugins: Iterable[tuple[str, str, About]]) -> dict[str, dict[str,
 def chosen(recipe: Recipe) -> list[tuple[str, str, About]]:
     """(kind, name, header) of the plug-ins that the recipe names."""
     names = {kind: str(getattr(recipe, kind)) for kind in CHOICES}
-    present = {kind: name for kind, name in names.items() if not (kind in OPTIONAL and name == NONE)}
+    present = {kind: name for kind, name in names.items() if ABSENT.get(kind) != name}
     return [(kind, name, CHOICES[kind].about(name)) for kind, name in present.items()]
 
 
@@ -218,7 +229,7 @@ def check(name: str, spec: Mapping[str, Any], value: Any) -> Scalar:
     if type(value) is not type(default):
         raise InvalidValue(f"{name} must be of type {type(default).__name__}, got {shown(value)}.")
     if isinstance(value, str):
-        if name in CHOICES and not (name in OPTIONAL and value == NONE):
+        if name in CHOICES and ABSENT.get(name) != value:
             CHOICES[name].about(value)
         elif "choices" in spec and value not in spec["choices"]:
             raise unknown(f"value of {name}:", value, spec["choices"])
@@ -234,7 +245,9 @@ def foreign_option(name: str, recipe: Recipe) -> Exception:
         return unknown("recipe field", name, field_names())
     plugin = name.split(".", 1)[0]
     if plugin in CHOICES:
-        return ImpossibleCombination(f"{shown(name)} is an option of every {plugin}; this recipe has {plugin} {NONE}.")
+        return ImpossibleCombination(
+            f"{shown(name)} is an option of every {plugin}; this recipe has {plugin} {getattr(recipe, plugin)}."
+        )
     kind = next(kind for kind, folder in CHOICES.items() if name in options_of(plugin_of(kind, folder, plugin)))
     return ImpossibleCombination(
         f"{shown(name)} is an option of the {kind} {plugin}; this recipe has {kind} {getattr(recipe, kind)}."
@@ -262,6 +275,7 @@ def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) 
                 listed = ", ".join(map(str, allowed)).replace("*", "any but none")
                 raise ImpossibleCombination(f"{name} does not combine with {other} {value}; allowed: {listed}.")
     refuse_strategy(recipe)
+    refuse_formats(recipe.as_json(), NONE)
     if recipe.width % (2 * recipe.heads):
         raise ImpossibleCombination(f"width {recipe.width} is not a multiple of 2 * heads = {2 * recipe.heads}.")
     if recipe.warmup + recipe.decay > 1:
@@ -294,6 +308,13 @@ def refuse_strategy(recipe: Recipe) -> None:
             raise ImpossibleCombination(
                 f"{recipe.rule} has strategy {name} only with {other} {listed}, not {getattr(recipe, other)}."
             )
+
+
+def told(key: str, value: Scalar) -> str:
+    """One field of a label."""
+    if key in CHOICES and key not in PLACES:
+        return str(value)
+    return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
 
 
 def json_schema() -> dict[str, Any]:

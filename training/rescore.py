@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from training.audit import audit
+from training.change import Figures
 from training.checkpoint import CheckpointCorrupt, Meta, unpack
 from training.engine import CheckpointMismatch
 from training.environment import environment
@@ -15,11 +17,15 @@ from training.scorer import Score
 
 @dataclass(frozen=True, kw_only=True)
 class Rescored:
-    """A score taken here. environment: digest of where. same_environment: whether the checkpoint was made in it."""
+    """A score taken here. environment: digest of where. same_environment: whether the checkpoint was made in it.
+
+    quantized: place -> what rounding to its format does, as far as a checkpoint shows it; see `training.audit`.
+    """
 
     score: Score
     environment: str
     same_environment: bool
+    quantized: Mapping[str, Figures]
 
 
 def rescore(
@@ -38,16 +44,21 @@ def rescore(
     documents: lengths of the documents that the text consists of. In the environment of the checkpoint the score is
     that chunk's to the last bit. Nothing is built before the checkpoint has said that it belongs to the run. Sets
     torch's thread count for the whole process.
-    Raises CheckpointCorrupt, CheckpointMismatch, NotNormalised, SeesTheFuture, InvalidValue.
+    Raises CheckpointCorrupt, CheckpointMismatch, NotNormalised, SeesTheFuture, InvalidValue, WeightsNotInFormat,
+    FormatIsIdentity.
     """
     torch.set_num_threads(threads)
     meta, tensors = unpack(data)
     refuse_another(meta, recipe_digest, (seed, total_steps, step))
     run = resumed(meta, tensors)
+    quantized = audit(run, text)
     measured = run.measure(text, documents)
     here = environment()
     return Rescored(
-        score=measured, environment=here.digest, same_environment=dict(meta.environment) == dict(here.facts)
+        score=measured,
+        environment=here.digest,
+        same_environment=dict(meta.environment) == dict(here.facts),
+        quantized=quantized,
     )
 
 

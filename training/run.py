@@ -1,7 +1,8 @@
 """A live run: a model, its optimizer, and the step it has reached."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from training.environment import Environment
 from training.leveled import Leveled, optimizer_of
 from training.levels import watched
 from training.model import ByteModel
+from training.quantized import Quantized
 from training.recipe import NONE, Recipe, recipe_from
 from training.schedule import multiplier
 from training.scorer import Score, score
@@ -36,7 +38,9 @@ class Run:
             self.model = ByteModel(recipe)
         self.deepen(0)
         self.told: dict[str, float] = {}
-        self.optimizer = optimizer_of(recipe, self.model, total_steps)
+        self.quantized = Quantized(recipe, seed, self.model)
+        wide = self.quantized.optimizer(recipe)
+        self.optimizer = optimizer_of(recipe, self.model, total_steps) if wide is None else wide
         self.adaptation: Adaptation | None = adaptation(recipe, self.model)
 
     def train(self, text_S: Tensor, starts_N: Tensor | None = None) -> float:
@@ -55,15 +59,19 @@ class Run:
         for parameter in (each for levels in self.model.levels() for each in levels.absent()):
             parameter.grad = torch.zeros_like(parameter)
         kind = self.adaptation.outer(progress) if self.adaptation else NONE
-        nats = (
-            self.differentiate(text_S, starts_N, progress) if kind == NONE else self.differentiate_inner(text_S, kind)
-        )
+        with self.quantized.in_use(self.step):
+            if kind == NONE:
+                nats = self.differentiate(text_S, starts_N, progress)
+            else:
+                nats = self.differentiate_inner(text_S, kind)
         bits = nats / math.log(2)
         if math.isfinite(bits):
             if not self.gradients_finite():
                 return math.nan
+            self.quantized.give_gradients(self.step)
             self.optimizer.step(multiplier(progress, recipe.warmup, recipe.decay))
             self.step += 1
+            self.quantized.settle(self.step)
         return bits
 
     def differentiate(self, text_S: Tensor, starts_N: Tensor | None, progress: float) -> float:
@@ -146,21 +154,31 @@ class Run:
         return functional.log_softmax(self.model(ids_BT)[0], dim=-1)
 
     def measure(self, text: bytes, documents: Sequence[int]) -> Score:
-        """The score of the weights that the optimizer evaluates; they are as before afterwards.
+        """The score of the evaluation weights; they are as before afterwards.
 
         A recipe with test-time training adapts on the way, each document of these lengths for itself; with no inner
         step nothing can change, and the score is the plain one. Raises NotNormalised, SeesTheFuture, InvalidValue.
         """
         seed, learning = self.seed + self.step, self.adaptation
-        with self.optimizer.evaluation_weights():
+        with self.evaluation_weights():
             if learning is None or learning.steps == 0:
                 return score(self.predict, text, probe_seed=seed)
             return score_adaptive(learning.reader(), text, probe_seed=seed, documents=documents, reset=learning.resets)
 
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """While entered, the model holds what is scored: the weights that the optimizer evaluates, in their format."""
+        with self.optimizer.evaluation_weights(), self.quantized.in_use(self.step):
+            yield
+
     def tensors(self) -> dict[str, Tensor]:
         """Every live tensor that a checkpoint holds, by name."""
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        return {**model, **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}}
+        return {
+            **model,
+            **self.quantized.state(),
+            **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()},
+        }
 
     def finite(self) -> bool:
         """Whether all weights are finite."""
@@ -178,7 +196,8 @@ class Run:
         options = {f"{name}.{key}": value for key, value in optimizer.echo().items()}
         used = {key: getattr(self.recipe, key) for key in ("batch", "context", "warmup", "decay", "boundaries")}
         learning = self.adaptation.echo() if self.adaptation else {"ttt": NONE}
-        return recipe_from({**self.model.echo(), **used, **options, **learning, "optimizer": name})
+        own = {**self.model.echo(), **self.quantized.echo(), **used}
+        return recipe_from({**own, **options, **learning, "optimizer": name})
 
 
 def resumed(meta: Meta, tensors: Mapping[str, Tensor]) -> Run:

@@ -71,7 +71,7 @@ def served(data: bytes, *, still: bool = False) -> Served:
     run = resumed(meta, tensors)
     if run.recipe.ttt != NONE and not still:
         raise SessionUnsupported(f"The recipe adapts its weights to what it reads, by {run.recipe.ttt}.")
-    with run.optimizer.evaluation_weights():
+    with run.evaluation_weights():
         model = copy.deepcopy(run.model)
     for parameter in model.parameters():
         parameter.grad = None

@@ -1,11 +1,14 @@
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from db import queue
 from db.leaderboard import InvalidCursor, decode, leader
+from db.results import results
 from errors import InvalidValue
 
 
@@ -107,3 +110,41 @@ def test_a_cursor_that_no_page_gave_is_refused(cursor):
 def test_a_page_holds_at_least_one_row(world, race):
     with pytest.raises(InvalidValue):
         world.board(race, limit=0)
+
+
+def told(share, **more):
+    return {"weights": {"format": "bf16", "values": 100, "share": share, "distinct": 7, **more}}
+
+
+def test_what_rounding_did_stands_with_every_sample_and_its_mean_over_the_seeds_on_the_board(world, sample_of):
+    race = world.race(seeds=(1, 2), rungs=((1, 1),), chunks=(1,))
+    jobs = world.submit(race, "a")
+    tickets = {ticket.job_id: ticket for ticket in world.claim(n=2)}
+    for job, share in zip(jobs, (0.5, 0.25), strict=True):
+        one = replace(sample_of(50, 2.5), quantized=told(0.125))
+        world.write(tickets[job.id], one)
+        last = replace(sample_of(job.total_steps, 2.0), quantized=told(share, **({"zero": 0.0} if share > 0.3 else {})))
+        world.write(tickets[job.id], last)
+    assert [one.quantized for one in world.curve(jobs[0].id)] == [told(0.125), told(0.5, zero=0.0)]
+    (row,) = world.board(race).rows
+    assert row.quantized == told(0.375)
+
+
+def test_without_formats_nothing_is_told_of_rounding(world):
+    race = world.race(seeds=(1,))
+    world.run_recipe(race, "a", [2.0])
+    assert [row.quantized for row in world.board(race).rows] == [None]
+
+
+def test_results_have_every_recipe_in_the_order_of_submission_with_its_numbers_or_why_there_are_none(world):
+    race = world.race(seeds=(1, 2), rungs=((1, 1),), chunks=(1,))
+    world.run_recipe(race, "b", [2.0, 3.0])
+    lost = world.submit(race, "a")
+    world.submit(race, "c")
+    ticket = next(one for one in world.claim(n=2) if one.job_id == lost[0].id)
+    world.do(queue.fail, ticket.job_id, ticket.fence, world.now, "diverged: at once", judge=world.judge)
+    done, failed, still_open = world.look(results, race)
+    assert (done.recipe, done.bpbs, done.mean, done.lost) == ("b", (2.0, 3.0), 2.5, None)
+    assert (failed.recipe, failed.bpbs, failed.lost) == ("a", (), "diverged: at once")
+    assert (still_open.recipe, still_open.mean, still_open.lost) == ("c", None, None)
+    assert still_open.canonical == '{"step_bytes":10}'

@@ -5,7 +5,8 @@ from db.leaderboard import Row
 from db.queue import JobView
 from db.races import RaceView
 from db.samples import DecisionView, SampleView
-from server.report import Facts, render, step_bytes
+from server.report import HEATS, Facts, heats, render, step_bytes
+from training.matrix import Matrix, MatrixCell, MatrixRow
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 EVIL = "<img src=x onerror=alert(1)>"
@@ -91,3 +92,39 @@ def test_a_race_without_samples_says_so():
 
 def test_a_step_trains_on_its_share_of_the_budget():
     assert step_bytes([job(1, "done"), job(2, "done", rung=2, total_steps=90)], RACE) == {"job-1": 100, "job-2": 100}
+
+
+def cell(recipe, state, mean=None, **more):
+    return MatrixCell(recipe=recipe, state=state, mean=mean, sd=0.01 if mean else None, n=3 if mean else 0, **more)
+
+
+def table(*rows):
+    rows = [MatrixRow(label=label, format=label, bits=8, phi_distance=0.5, cells=cells) for label, cells in rows]
+    return Matrix(columns=["adamw", EVIL], rows=rows, shared="width=32")
+
+
+def test_formats_and_optimizers_are_a_table_with_the_numbers_in_its_cells_and_a_word_where_there_is_none():
+    shown = table(
+        ("fp32", [cell("a", "identity", 2.0), cell("b", "measured", 2.25, share=0.5, zero=0.25, equal_to=["fp32"])]),
+        (EVIL, [cell("c", "identity"), None]),
+        ("gf8", [cell("d", "lost", note="diverged"), cell("e", "open")]),
+    )
+    page = Page(render(facts(matrix=shown)))
+    for text in (
+        "2.0000 ± 0.0100 (3)identity", "2.2500 ± 0.0100 (3)50 % changed, 25 % to zero; to the last bit",
+        "numbers of fp32", "no such recipe", "lostdiverged", "open", "0.500", EVIL, "All recipes: width=32",
+    ):  # fmt: skip
+        assert text in page.text
+    assert "img" not in page.tags
+    assert page.addresses == []
+    assert "φ-distance" not in Page(render(facts())).text
+
+
+def test_the_shades_follow_the_numbers_and_far_ones_do_not_hide_the_others():
+    means = [1.0 + 0.03 * i for i in range(20)] + [8.0]
+    heat = heats(table(*((str(i), [cell(str(i), "measured", mean), None]) for i, mean in enumerate(means))))
+    shades = [heat[str(i)] for i in range(len(means))]
+    assert shades == sorted(shades)
+    assert set(shades) == set(range(HEATS))
+    assert heats(table(("a", [cell("a", "open"), None]))) == {}
+    assert heats(table(("a", [cell("a", "measured", 2.0), cell("b", "measured", 2.0)]))) == {"a": 0, "b": 0}

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.adapters import Adapter
+from training.reading import Read, as_is
 from training.recipe import Recipe, Scalar
 
 about = {
@@ -34,6 +35,7 @@ class PhiNta(Adapter):
     """
 
     frozen: Tensor
+    reading: Read = staticmethod(as_is)
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class PhiNta(Adapter):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """See the class."""
         n_BTD = functional.rms_norm(x_BTD, x_BTD.shape[-1:])
-        y_BTD: Tensor = functional.linear(n_BTD, self.frozen) + self.B(self.A(n_BTD))
+        y_BTD: Tensor = functional.linear(self.reading(n_BTD), self.frozen) + self.B(self.A(n_BTD))
         return x_BTD + y_BTD
 
     def echo(self) -> Mapping[str, Scalar]:

@@ -12,6 +12,7 @@ from training.recipe import Scalar
 about = {
     "help": "Adafactor on dense weights, row-wise Adagrad on the n-gram tables; little memory",
     "source": "Shazeer, Stern 2018, arXiv:1804.04235; torch",
+    "combines": {"weights.storage": ["master", "stored"]},
     "fields": {
         "lr": {
             "default": 0.3,

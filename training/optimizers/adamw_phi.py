@@ -12,6 +12,7 @@ from training.recipe import Scalar
 about = {
     "help": "AdamW with beta1 = 1 / phi and weight decay phi**-3 / 2; learning rates of the phi ladder",
     "source": "Loshchilov, Hutter 2019, arXiv:1711.05101; constants and ladder: training/phi.py",
+    "combines": {"weights.storage": ["master", "stored"]},
     "fields": {
         "lr": {"default": 0.004, "min": 1e-6, "max": 1.0, "help": "of matrices and vectors; 0.004 phi**(-k / 2)"},
         "embedding_lr": {"default": 0.02, "min": 1e-6, "max": 10.0, "help": "learning rate of the byte embedding"},

@@ -19,7 +19,11 @@ from training.recipe import Scalar
 about = {
     "help": "AdamW that averages instead of decaying its learning rate (give it decay 0); scored at the average",
     "source": "Defazio et al. 2024, arXiv:2405.15682; schedulefree",
-    "combines": {"cms": ["none", "basic", "hybrid", "independent"], "cms.stack": [0.0]},
+    "combines": {
+        "cms": ["none", "basic", "hybrid", "independent"],
+        "cms.stack": [0.0],
+        "weights.storage": ["master"],
+    },
     "fields": {
         "lr": {"default": 0.006, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices and vectors"},
         "weight_decay": {
