@@ -1,8 +1,9 @@
 """Every memory rule in every composition with one, two and four levels, on the embedded corpus: does it train?
 
-`.venv/bin/python benchmarks/sweep.py [--quick] [--steps N] [--out docs/sweep.md]` trains each cell from one seed on one
-thread and prints a JSON line a cell. A cell is ok where loss and weights stay finite and the loss falls. `--out` writes
-the table as Markdown. It tells what runs and what it costs; one seed and a small model are no verdict on quality.
+`.venv/bin/python benchmarks/sweep.py [--quick] [--rules NAME ...] [--steps N] [--long N] [--out docs/sweep.md]` trains
+each cell from one seed on one thread and prints a JSON line a cell: every rule for N steps, and those of the first tier
+for as many as `--long` says. A cell is ok where loss and weights stay finite and the loss falls. `--out` writes the
+tables as Markdown. It tells what runs and what it costs; one seed and a small model are no verdict on quality.
 """
 
 import argparse
@@ -32,6 +33,8 @@ RATIO = 2
 LEVELS = (1, 2, 4)
 COMPOSITIONS = [name for name in compositions if "*" in compositions.about(name)["combines"]["rule"]]
 SEED = 1597
+FIRST_TIER = ("hebbian", "delta", "titans", "atlas")
+"""Rules that are live at every token and take many at once."""
 
 
 class Cell(NamedTuple):
@@ -41,6 +44,10 @@ class Cell(NamedTuple):
     last: float
     step_ms: float
     ok: bool
+
+
+Cells = dict[tuple[str, str, int], Cell]
+"""(rule, composition, levels) -> what it came to."""
 
 
 def cell(rule: str, composition: str, levels: int, steps: int, train: torch.Tensor) -> Cell:
@@ -57,18 +64,20 @@ def cell(rule: str, composition: str, levels: int, steps: int, train: torch.Tens
     return Cell(losses[0], last, step_ms, ok)
 
 
-def page(cells: dict[tuple[str, str, int], Cell], steps: int, done: str) -> str:
-    """The table as Markdown."""
-    size = ", ".join(f"`{key}={value}`" for key, value in SIZE.items())
+HEAD = f"""# Sweep: rules x compositions x levels
+
+Bits per byte of training, last tenth of the steps; after the slash processor milliseconds a step.
+One thread, one seed ({SEED}), {", ".join(f"`{key}={value}`" for key, value in SIZE.items())}, all else default,
+the embedded corpus. `cms=basic` with periods 1, {RATIO}, {RATIO**2}, {RATIO**3} steps.
+A cell that is not finite or did not learn is marked **failed**. One seed and a small model are no verdict; which rule
+is worth its time stands in [algorithms.md](algorithms.md#which-memory-rule). `make sweep` writes this page anew.
+"""
+
+
+def section(cells: Cells, steps: int) -> str:
+    """The table of one length as Markdown."""
     lines = [
-        "# Sweep: rules x compositions x levels",
-        "",
-        f"Bits per byte of training, last tenth of {steps} steps; after the slash processor milliseconds a step.",
-        f"One thread, one seed ({SEED}), {size}, all else default, the embedded corpus.",
-        f"`cms=basic` with periods 1, {RATIO}, {RATIO**2}, {RATIO**3} steps.",
-        "A cell that is not finite or did not learn is marked **failed**. One seed and a small model are no verdict.",
-        "",
-        f"    {done}",
+        f"## {steps:,} steps",
         "",
         "| rule | " + " | ".join(f"{c}, k={k}" for c in COMPOSITIONS for k in LEVELS) + " |",
         "|---|" + "---:|" * (len(COMPOSITIONS) * len(LEVELS)),
@@ -92,24 +101,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three steps a cell")
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--long", type=int, default=2000, help="steps of the first tier; 0 for none")
     parser.add_argument("--rules", nargs="*", default=list(rules), help="default: all")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     options = parser.parse_args()
-    steps = 3 if options.quick else options.steps
+    lengths = {3: options.rules} if options.quick else {options.steps: options.rules}
+    if options.long and not options.quick:
+        lengths[options.long] = [rule for rule in options.rules if rule in FIRST_TIER]
     torch.set_num_threads(1)
     keep_freed_memory()
     source = resolve("stdlib")
     train = as_tensor(build(source.name, source.documents(), source=source.note).texts["train"])
-    done = f".venv/bin/python benchmarks/sweep.py --steps {steps} --rules {' '.join(options.rules)}"
-    cells: dict[tuple[str, str, int], Cell] = {}
-    for rule in options.rules:
-        for composition in COMPOSITIONS:
-            for levels in LEVELS:
-                found = cells[rule, composition, levels] = cell(rule, composition, levels, steps, train)
-                told = {"first": round(found.first, 4), "step_ms": round(found.step_ms, 2), "steps": steps}
-                tell(f"sweep.{rule}.{composition}.k{levels}", found.last, "bpb", ok=found.ok, **told)
-        if options.out:
-            options.out.write_text(page(cells, steps, done), encoding="utf-8")
+    tables: dict[int, Cells] = {steps: {} for steps in lengths}
+    for steps, names in lengths.items():
+        for rule in names:
+            for composition in COMPOSITIONS:
+                for levels in LEVELS:
+                    found = tables[steps][rule, composition, levels] = cell(rule, composition, levels, steps, train)
+                    told = {"first": round(found.first, 4), "step_ms": round(found.step_ms, 2), "steps": steps}
+                    tell(f"sweep.{rule}.{composition}.k{levels}", found.last, "bpb", ok=found.ok, **told)
+            if options.out:
+                parts = (section(cells, length) for length, cells in tables.items() if cells)
+                options.out.write_text("\n".join([HEAD, *parts]), encoding="utf-8")
 
 
 if __name__ == "__main__":
