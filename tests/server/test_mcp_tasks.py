@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from mcp_types import CallToolRequestParams
@@ -24,6 +25,7 @@ from tests.remote import TOOLS, small_race, use
 from tests.serving import TINY
 from training.engine import Residents
 
+NUMBER = count()
 KNOWS = {EXTENSION: {}}
 PLAN = {"race": "planned", "plan": {"base": TINY, "budget_bytes": 9 * 256 * 4, "seeds": [1]}}
 
@@ -31,7 +33,6 @@ PLAN = {"race": "planned", "plan": {"base": TINY, "budget_bytes": 9 * 256 * 4, "
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory):
     opened = open_runtime(Settings(data=tmp_path_factory.mktemp("tasks")))
-    small_race(opened, seeds=tuple(range(12)), chunks=10)
     yield opened
     opened.store.close()
 
@@ -51,10 +52,14 @@ def client(runtime, secrets):
 
 @pytest.fixture
 def held(runtime):
-    """A claimed job."""
-    ticket = use(runtime, "claim_job", worker="ann", race="cup")["tickets"][0]
+    """The claimed job of a race of its own; its open requests end with the test."""
+    name = f"cup-{next(NUMBER)}"
+    small_race(runtime, name, chunks=10)
+    ticket = use(runtime, "claim_job", worker="ann", race=name)["tickets"][0]
     yield {"job_id": ticket["job_id"], "fence": ticket["fence"]}
-    use(runtime, "release_job", job_id=ticket["job_id"], fence=ticket["fence"], reason="test")
+    with runtime.store.transaction() as session:
+        while (left := chunks.lease(session, "e1", runtime.context().now, 20)) is not None:
+            chunks.fail(session, left.id, left.fence, "run_failed", "The test is over.", runtime.context().now)
 
 
 def train(runtime):
