@@ -21,6 +21,13 @@ from server.mcp_parts import Parts
 from server.runtime import Runtime
 from server.toolbox import Tool, call, enabled, toolbox
 
+REFUSAL = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("code", "message", "next_step")},
+    "required": ["code", "message", "next_step"],
+}
+"""JSON Schema of a refusal."""
+
 
 class UnknownRoute(Refusal):
     """Tools answer to POST /api/<tool>, MCP at /mcp; /openapi.json lists every address."""
@@ -56,7 +63,14 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
             yield
             await asyncio.wait([warming])
 
-    app = FastAPI(title="igla", version="0.1.0", description="Race server for agent-run training.", lifespan=lifespan)
+    app = FastAPI(
+        title="igla",
+        version="0.1.0",
+        description="Race server for agent-run training.",
+        lifespan=lifespan,
+        redirect_slashes=False,  # behind a proxy a redirect leads to plain HTTP; the refusal says where to go
+        responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
+    )
     app.add_middleware(Gate, runtime=runtime)
     app.add_exception_handler(Refusal, refuse)
     app.add_exception_handler(HTTPException, no_route)

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import math
 import time
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -138,6 +139,7 @@ def context_of(runtime: Runtime, request: Request | None) -> Context:
     return runtime.context(principal.name, principal.scopes)
 
 
+@lru_cache(1000)
 def session_owner(principal: Principal) -> AuthenticatedUser:
     """The principal as the MCP SDK knows one: a session of the older era answers to nobody else."""
     return AuthenticatedUser(AccessToken(token="", client_id=principal.name, scopes=sorted(principal.scopes)))

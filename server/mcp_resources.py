@@ -15,7 +15,7 @@ from db import queue, races
 from db.races import RaceView
 from errors import Refusal, UnknownName, shown, unknown
 from server.mcp_parts import Contents, Source, protocol_error
-from server.toolbox import Tool, call
+from server.toolbox import ScopeMissing, Tool, call, may
 from tools import Context
 from training.recipe import json_schema
 
@@ -129,6 +129,7 @@ async def read(every: Mapping[str, Source], context: Context, uri: str) -> types
     """What stands at an address. An unknown one is an error with the address in its data."""
     scheme, found, path = uri.partition("://")
     try:
+        demand_reading(context)
         if not found or scheme not in every or not path or len(uri) > LONGEST:
             raise UnknownName(f"There is no resource {shown(uri)}. Known: {', '.join(f'{one}://' for one in every)}.")
         contents = await every[scheme].read(context, path)
@@ -145,9 +146,19 @@ async def page(every: Mapping[str, Source], context: Context, cursor: str | None
         listed = [one for each in every.values() for one in each.listed(context)]
         return sorted((one for one in listed if one.uri > after), key=lambda one: one.uri)
 
+    try:
+        demand_reading(context)
+    except Refusal as refusal:
+        raise protocol_error(refusal) from None
     rest = await asyncio.to_thread(look)
     last = cursor_at(rest[PAGE - 1].uri) if len(rest) > PAGE else None
     return types.ListResourcesResult(resources=rest[:PAGE], next_cursor=last)
+
+
+def demand_reading(context: Context) -> None:
+    """Refuse a caller without any scope."""
+    if not may("read", context.scopes):
+        raise ScopeMissing("Resources need the scope read.")
 
 
 def cursor_at(uri: str) -> str:

@@ -2,8 +2,8 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Coroutine, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import mcp_types as types
 import structlog
@@ -20,6 +20,7 @@ from tools.run_chunk import ENGINE_SILENCE, ask, engines, keep, ran, standing
 from tools.run_entry import answer_of
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 class ToolTask(TaskKind):
@@ -128,7 +129,7 @@ class PlanTask(ToolTask):
 
     def __init__(self, tool: Tool) -> None:
         super().__init__(tool)
-        self.under_way: set[asyncio.Task[None]] = set()
+        self.under_way: set[asyncio.Task[Any]] = set()
 
     async def begin(self, context: Context, params: types.CallToolRequestParams) -> TaskView | Answer:
         """The arguments are stored as they came."""
@@ -137,7 +138,7 @@ class PlanTask(ToolTask):
 
     async def start(self, context: Context, given: Mapping[str, Any]) -> TaskView | Answer:
         """Queue the plan; a refusal comes at once, since a plan is checked before it is queued."""
-        work = asyncio.create_task(call(self.tool, context, given))
+        work = self.started(call(self.tool, context, given))
         done, _ = await asyncio.wait([work], timeout=self.SOON)
         if done:
             return answered(work.result())
@@ -147,9 +148,14 @@ class PlanTask(ToolTask):
 
     def go_on(self, context: Context, task: TaskView, work: asyncio.Task[dict[str, Any]]) -> None:
         """Store the answer when it is there."""
-        following = asyncio.create_task(self.follow(context, task, work))
-        self.under_way.add(following)
-        following.add_done_callback(self.under_way.discard)
+        self.started(self.follow(context, task, work))
+
+    def started(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Work that goes on whether or not anybody waits for it."""
+        task = asyncio.create_task(work)
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+        return task
 
     async def follow(self, context: Context, task: TaskView, work: asyncio.Task[dict[str, Any]]) -> None:
         """Hold the task while the work goes on, then store what it gave."""
@@ -181,7 +187,7 @@ class PlanTask(ToolTask):
             result = types.CallToolResult.model_validate(task.answer, by_name=False)
             return TaskState(status="completed", updated_at=task.finished_at, result=result)
         if task.cancelled_at is None and await asyncio.to_thread(self.taken, context, task):
-            self.go_on(context, task, asyncio.create_task(call(self.tool, context, task.subject["arguments"])))
+            self.go_on(context, task, self.started(call(self.tool, context, task.subject["arguments"])))
         return TaskState(status="working", updated_at=task.created_at, message="The plan is being queued.")
 
     def taken(self, context: Context, task: TaskView) -> bool:
