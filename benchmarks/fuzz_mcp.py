@@ -1,13 +1,14 @@
 """Ten thousand random MCP requests to a whole server in this process: no 5xx, no defect, no secret in an answer or log.
 
 The requests and what must hold of each answer are those of the tests, which send a few hundred; here others are drawn
-at each run. `--quick` sends 1,000.
+at each run. `--quick` sends 1,000; `--postgresql` does so over a PostgreSQL server that it starts.
 """
 
 import logging
 import sys
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from benchmarks import tell
 from tests.fuzzing import check, fuzzed, requests
+from tests.postgres import database, postgres
 
 QUICK, WHOLE = 1_000, 10_000
 PHASES = [Phase.generate, Phase.shrink]
@@ -42,7 +44,10 @@ def main() -> int:
     logging.getLogger().addHandler(kept)
     logging.getLogger().setLevel(logging.INFO)
     began = perf_counter()
-    with tempfile.TemporaryDirectory() as folder, fuzzed(Path(folder)) as (client, held, job, secret):
+    with ExitStack() as open_:
+        folder = open_.enter_context(tempfile.TemporaryDirectory())
+        url = open_.enter_context(database(open_.enter_context(postgres()))) if "--postgresql" in sys.argv else ""
+        client, held, job, secret = open_.enter_context(fuzzed(Path(folder), url))
 
         @settings(
             max_examples=count, database=None, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck)

@@ -1,5 +1,6 @@
 """Tasks: handles on long calls. Each belongs to the principal that made the call; to others it does not exist."""
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,6 +13,9 @@ from db.session import Session
 from db.store import Stored, run
 from db.tables import TASK
 from errors import Refusal
+
+ID = re.compile(r"task_[A-Za-z0-9_-]{32}")
+"""How the name of a task looks: 192 random bits."""
 
 
 class UnknownTask(Refusal):
@@ -44,7 +48,7 @@ def add(
     now: datetime,
     lease_seconds: float | None = None,
 ) -> TaskView:
-    """Store a task under a name that cannot be guessed (192 random bits). With a lease, the caller works on it."""
+    """Store a task under a name that cannot be guessed. With a lease, the caller works on it."""
     until = None if lease_seconds is None else now + timedelta(seconds=lease_seconds)
     named = {"id": f"task_{secrets.token_urlsafe(24)}", "principal": principal, "tool": tool}
     values = {**named, "subject": dict(subject), "created_at": now, "lease_expires_at": until}
@@ -53,7 +57,8 @@ def add(
 
 def find(session: Session, task_id: str, principal: str) -> TaskView:
     """A task of this principal. Another's is refused as if there were none."""
-    row = run(session, select(TASK).where(TASK.c.id == task_id, TASK.c.principal == principal)).one_or_none()
+    mine = select(TASK).where(TASK.c.id == task_id, TASK.c.principal == principal)
+    row = run(session, mine).one_or_none() if ID.fullmatch(task_id) else None
     if row is None:
         raise UnknownTask("There is no such task.")
     return view(row)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
@@ -27,6 +28,7 @@ LONGEST = 500
 
 JSON = "application/json"
 RACE = TypeAdapter(RaceView)
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 Read = Callable[[Context, str], Awaitable[Contents]]
 
 
@@ -71,9 +73,13 @@ def answer_of(tool: Tool, scheme: str, argument: str) -> Read:
 async def race(context: Context, path: str) -> Contents:
     """`race://{name}`."""
 
+    name = unquote(path)
+    if not NAME.fullmatch(name):
+        raise UnknownName(f"There is no race {shown(name)}.")
+
     def look() -> dict[str, object]:
         with context.store.reading() as session:
-            found = races.find(session, unquote(path))
+            found = races.find(session, name)
             return {**RACE.dump_python(found, mode="json"), "jobs": queue.counts(session, found.id)}
 
     return text(f"race://{path}", await asyncio.to_thread(look))

@@ -129,12 +129,24 @@ def check(tool: Tool, arguments: Mapping[str, Any]) -> BaseModel:
     for name in arguments:
         if name not in tool.arguments.model_fields:
             raise UnknownArgument(unknown(f"argument of {tool.name}:", name, tool.arguments.model_fields).message)
+    text = json.dumps(arguments)
+    if "\\u0000" in text and has_nul(arguments):
+        raise InvalidValue(f"{tool.name}: a text cannot have the character U+0000.")
     try:
-        return tool.arguments.model_validate_json(json.dumps(arguments))
+        return tool.arguments.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidValue(f"{where or tool.name}: {first['msg']}.") from None
+
+
+def has_nul(value: Any) -> bool:
+    """Whether a text within has the character that PostgreSQL cannot store."""
+    if isinstance(value, Mapping):
+        return any(has_nul(one) for pair in value.items() for one in pair)
+    if isinstance(value, list):
+        return any(has_nul(one) for one in value)
+    return isinstance(value, str) and "\x00" in value
 
 
 def untitled(schema: Any) -> Any:

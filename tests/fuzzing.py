@@ -29,9 +29,9 @@ CALLERS = [*["operator"] * 5, *SCOPES, *SCOPES, "foreign", "nobody"]
 
 
 @contextmanager
-def fuzzed(folder):
+def fuzzed(folder, database_url=""):
     """A server with a race and tokens: the client, the tokens by name, and what may stand nowhere in an answer."""
-    runtime = open_runtime(Settings(data=folder, admin_token=SecretStr(OPERATOR)))
+    runtime = open_runtime(Settings(data=folder, database_url=database_url, admin_token=SecretStr(OPERATOR)))
     small_race(runtime)
     with runtime.store.transaction() as session:
         made = {name: tokens.create(session, name, scopes, runtime.context().now)[0] for name, scopes in SCOPES.items()}
@@ -87,7 +87,7 @@ def likely(shape, job):
     if "boolean" in kinds:
         return st.booleans()
     if "string" in kinds:
-        return st.sampled_from(["cup", job, "0" * 64, "fence", "x" * 36])
+        return st.sampled_from(["cup", job, "0" * 64, "fence", "x" * 36, "\x00" * 36])
     return st.just({}) | st.just([]) | OBJECTS
 
 

@@ -192,13 +192,13 @@ def test_resources_are_what_the_tools_answer(runtime):
     assert through["glossary"]["rows"][0]["term"] == "inner step"
 
 
-REFUSED = ["race://none-such", "job://" + "0" * 36, "job://1", "glossary://fnce", "recipe://widht", "file:///etc/passwd",
-           "race://", "race", "race://" + "a" * 1000, "leaderboard://../x", "recipe://%ff"]  # fmt: skip
+NOWHERE = ["race://none-such", "job://" + "0" * 36, "job://1", "job://" + "%00" * 36, "race://%00", "glossary://fnce"]
+NOT_OURS = ["recipe://widht", "file:///etc/passwd", "race://", "race", "race://" + "a" * 1000, "leaderboard://../x"]
 
 
 def test_an_unknown_resource_is_refused_with_its_address_and_the_nearest_name(runtime):
     async def story(client):
-        for uri in REFUSED:
+        for uri in [*NOWHERE, *NOT_OURS, "recipe://%ff"]:
             with pytest.raises(MCPError) as caught:
                 await client.read_resource(uri)
             assert (caught.value.error.code, caught.value.error.data["uri"]) == (-32602, uri[:500])
