@@ -15,8 +15,8 @@ def ready(name, seed=0, dtype=torch.float64, **options):
 
 
 def sizes(rule):
-    """K and V; a network that adds to its input needs equal ones."""
-    return (4, 4) if "wrap" in rule.about.get("fields", {}) else (4, 5)
+    """K and V; a network that adds to its input needs equal ones, and so does what holds keys against values."""
+    return (4, 4) if "wrap" in rule.about.get("fields", {}) or rule.about.get("square") else (4, 5)
 
 
 def inputs(rule, length, seed=0, dtype=torch.float64, spread=1.0):

@@ -37,16 +37,17 @@ def attend(
     return banded(q_BHTK, k_BHTK, v_BHTV, window, prefix, scale), cache
 
 
-def attend_context(q_BHTK: Tensor, recalled: Cache, own: Cache, window: int, prefix: Cache | None) -> Tensor:
-    """The last T positions of a segment attend to its keys and to what was recalled for it -> [B, H, T, V].
+def attend_context(q_BHTK: Tensor, recalled: Cache | None, own: Cache, window: int, prefix: Cache | None) -> Tensor:
+    """The last T positions of a segment attend to its keys and to what was recalled for it, if it was -> [B, H, T, V].
 
     recalled, own: one key and value a position of the segment so far, S >= T. Position t sees both of
     t - window < j <= t, never what was recalled for a later position, and all of `prefix`.
     """
     T, S = q_BHTK.shape[2], own.keys.shape[2]
-    keys_BHSK = torch.cat([rotate(recalled.keys, 0), rotate(own.keys, 0)], dim=2)
-    values_BHSV = torch.cat([recalled.values, own.values], dim=2)
-    mask = band(T, S - T, window, 1, q_BHTK)[0].repeat(1, 2)
+    each = [own] if recalled is None else [recalled, own]
+    keys_BHSK = torch.cat([rotate(cache.keys, 0) for cache in each], dim=2)
+    values_BHSV = torch.cat([cache.values for cache in each], dim=2)
+    mask = band(T, S - T, window, 1, q_BHTK)[0].repeat(1, len(each))
     q, k, prefix, scale = placed(q_BHTK, rotate(q_BHTK, S - T), keys_BHSK, prefix)
     k, v, mask = led(k, values_BHSV, mask, prefix)
     return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)

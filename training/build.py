@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from errors import InvalidValue
+from training.documents import starts_of
 from training.environment import environment
 from training.recipe import Recipe, Scalar, recipe_from
 from training.run import Run
@@ -78,9 +79,10 @@ def timed(recipe: Recipe, seconds: float, clock: Callable[[], float]) -> tuple[i
     torch.set_num_threads(1)
     noise = np.random.Generator(np.random.Philox(key=0)).bytes(4 * recipe.step_bytes)
     text, run, steps = as_tensor(noise), Run(recipe, 0, 2 * MOST_STEPS), 0
-    run.train(text)
+    starts_N = starts_of([len(text)])
+    run.train(text, starts_N)
     began = clock()
     while (passed := clock() - began) < seconds and steps < MOST_STEPS:
-        run.train(text)
+        run.train(text, starts_N)
         steps += 1
     return steps, passed

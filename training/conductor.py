@@ -40,16 +40,27 @@ class Continuum:
     blocks: int
     step_size: int
 
+    @property
+    def heads(self) -> int:
+        """Parts of a slower level."""
+        return int(self.options["heads"])
+
+    def present(self, depth: int, step: int, total_steps: int) -> int:
+        """Levels, of `depth` in the end, in the step after `step` done ones: the last comes at the fraction `stack`."""
+        stack, progress = float(self.options["stack"]), (step + 0.5) / total_steps
+        return sum(progress >= stack * level / max(1, depth - 1) for level in range(depth))
+
     def depth(self, block: int) -> int:
         """Levels of a block."""
         return self.variant.depth(block, self.blocks, int(self.options["levels"]))
 
-    def schedule(self, block: int, level: int) -> Schedule:
-        """When a level of a block fires. One whose period is no longer than a step fires after every step."""
+    def schedule(self, block: int, level: int, head: int = 0) -> Schedule:
+        """When a level of a block, or one part of it, fires. One whose period is no longer than a step always does."""
         period = int(self.options["first"]) * int(self.options["ratio"]) ** level
         if period <= self.step_size:
             return Schedule(period=self.step_size)
-        return Schedule(period=period, phase=self.variant.phase(block, self.blocks, period))
+        at = block * self.heads + head
+        return Schedule(period=period, phase=self.variant.phase(at, self.blocks * self.heads, period))
 
     def restart(self, block: int, level: int) -> Schedule | None:
         """When a level's start is learned and put back, if it is."""

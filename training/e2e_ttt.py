@@ -10,6 +10,7 @@ import torch
 
 from errors import ImpossibleCombination, InvalidValue
 from training.corpus import Corpus
+from training.documents import starts_of
 from training.engine import trained
 from training.memory_pool import keep_freed_memory
 from training.recipe import NONE, Recipe
@@ -161,7 +162,8 @@ def one_seed(corpus: Corpus, recipe: Recipe, seed: int, budget_bytes: int, split
     """Train one seed and score its checkpoint in three ways."""
     steps = recipe.steps(budget_bytes)
     run = Run(recipe, seed, steps)
-    bits, divergence = trained(run, as_tensor(corpus.split("train")), steps, None)
+    train_S, starts_N = as_tensor(corpus.split("train")), starts_of(corpus.lengths("train"))
+    bits, divergence = trained(run, train_S, steps, None, starts_N)
     if divergence:
         raise InvalidValue(f"Seed {seed} diverged: {divergence}")
     text, lengths = corpus.split(split), corpus.lengths(split)

@@ -13,6 +13,7 @@ from errors import InvalidValue, Refusal
 from training.artifacts import Artifacts
 from training.checkpoint import unpack
 from training.corpus import Corpus
+from training.documents import starts_of
 from training.environment import Environment, EnvironmentChanged, environment
 from training.memory_pool import keep_freed_memory
 from training.recipe import Recipe, Scalar
@@ -113,7 +114,8 @@ def run_chunk(
     if not 0 < steps <= total_steps - run.step:
         raise InvalidValue(f"steps must lie in [1, {total_steps - run.step}], got {steps}.")
     start_step, began = run.step, time.perf_counter()
-    bits, divergence = trained(run, as_tensor(corpus.split("train")), steps, on_step)
+    text_S, starts_N = as_tensor(corpus.split("train")), starts_of(corpus.lengths("train"))
+    bits, divergence = trained(run, text_S, steps, on_step, starts_N)
     train_seconds, began = time.perf_counter() - began, time.perf_counter()
     measured, divergence = (None, divergence) if divergence else scored(run, corpus.split(split), corpus.lengths(split))
     score_seconds = time.perf_counter() - began
@@ -169,11 +171,13 @@ def loaded(data: bytes, here: Environment) -> Run:
     return resumed(meta, tensors)
 
 
-def trained(run: Run, text_S: Tensor, steps: int, on_step: OnStep | None) -> tuple[float, str | None]:
+def trained(
+    run: Run, text_S: Tensor, steps: int, on_step: OnStep | None, starts_N: Tensor | None = None
+) -> tuple[float, str | None]:
     """Do the steps -> (mean loss in bits per byte, what diverged). Stops at the first loss that is not finite."""
     total = 0.0
     for _ in range(steps):
-        bits = run.train(text_S)
+        bits = run.train(text_S, starts_N)
         if not math.isfinite(bits):
             return math.nan, f"The training loss at step {run.step} is {bits}."
         total += bits

@@ -4,7 +4,7 @@ Every schedule has an optimizer of its own, with its own step count and moments,
 addition and nothing else. Weights that fire after every step share one with all that is outside the levels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.conductor import Continuum, Schedule, continuum, share
-from training.levels import Levels
+from training.levels import Levels, Parts
 from training.optimizers import Groups, Named, Optimizer, grouped, optimizers
 from training.recipe import Recipe, Scalar
 
@@ -106,6 +106,13 @@ class Leveled(Optimizer):
                 slow.clear()
         self.step_done += 1
 
+    def forget(self, weights: Iterable[nn.Parameter]) -> None:
+        """Drop what was gathered for levels of which some of these weights are: they have been handed on."""
+        moved = {id(weight) for weight in weights}
+        for slow in self.slow:
+            if any(id(weight) in moved for weight in slow.part.moved.values()):
+                slow.clear()
+
     def state(self) -> dict[str, Tensor]:
         """The main optimizer's state, the step, and every part's."""
         slow = {f"level.{i}.{name}": t for i, part in enumerate(self.slow) for name, t in part.state().items()}
@@ -144,8 +151,8 @@ def parts(model: nn.Module, levels: Continuum) -> Sequence[Part]:
     """
     moving: dict[Schedule, dict[str, nn.Parameter]] = {}
     starting: dict[Schedule, dict[str, nn.Parameter]] = {}
-    for block, level, named in weights_of_levels(model):
-        schedule, restart = levels.schedule(block, level), levels.restart(block, level)
+    for block, level, head, named in weights_of_levels(model):
+        schedule, restart = levels.schedule(block, level, head), levels.restart(block, level)
         if schedule.period > levels.step_size:
             moving.setdefault(schedule, {}).update(named)
         if restart is not None:
@@ -155,16 +162,20 @@ def parts(model: nn.Module, levels: Continuum) -> Sequence[Part]:
     return [*slow, *starts]
 
 
-def weights_of_levels(model: nn.Module) -> Iterator[tuple[int, int, dict[str, nn.Parameter]]]:
-    """(block, level, its weights by name) of every level in the model, plain blocks left out."""
+def weights_of_levels(model: nn.Module) -> Iterator[tuple[int, int, int, dict[str, nn.Parameter]]]:
+    """(block, level, part of it, its weights by name) of every level in the model, plain blocks left out."""
     named = dict(model.named_parameters())
     for path, module in model.named_modules():
         if isinstance(module, Levels):
             block = path.rsplit(".", 1)[0]
-            owners = [[f"{block}.up.", f"{block}.down."], *([f"{path}.slower.{i}."] for i in range(len(module.slower)))]
-            for level, starts in enumerate(owners):
-                own = {name: weight for name, weight in named.items() if name.startswith(tuple(starts))}
-                yield int(block.rsplit(".", 1)[-1]), level, own
+            owners: list[tuple[int, int, tuple[str, ...]]] = [(0, 0, (f"{block}.up.", f"{block}.down."))]
+            for level, slower in enumerate(module.slower, start=1):
+                start = f"{path}.slower.{level - 1}."
+                heads = [f"parts.{head}." for head in range(len(slower.parts))] if isinstance(slower, Parts) else [""]
+                owners += [(level, head, (start + part,)) for head, part in enumerate(heads)]
+            for level, head, starts in owners:
+                own = {name: weight for name, weight in named.items() if name.startswith(starts)}
+                yield int(block.rsplit(".", 1)[-1]), level, head, own
 
 
 def copied(named: Named) -> dict[str, nn.Parameter]:

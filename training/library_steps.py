@@ -27,14 +27,13 @@ class LibraryOptimizer(Optimizer):
             (groups.embeddings, options["embedding_lr"], 0.0),
         ]
         self.named = {name: parameter for named, _, _ in rates for name, parameter in named.items()}
-        self.inner = self.build(
-            [
-                {"params": list(named.values()), "lr": lr, "initial_lr": lr, "weight_decay": decay}
-                for named, lr, decay in rates
-                if named
-            ],
-            options,
-        )
+        settings = [
+            {"params": list(named.values()), "lr": lr, "initial_lr": lr, "weight_decay": decay}
+            for named, lr, decay in rates
+            if named
+        ]
+        nothing = [{"params": [], "lr": 0.0, "initial_lr": 0.0, "weight_decay": 0.0}]
+        self.inner = self.build(settings or nothing, options)
         for parameter in self.named.values():
             self.inner.state[parameter] = self.fresh(parameter.data)
         self.rows = RowAdagrad(groups.tables, options["table_lr"])

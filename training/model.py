@@ -15,6 +15,7 @@ from training.conductor import Continuum, continuum
 from training.depth import band_of
 from training.levels import Carried as GatesCarried
 from training.levels import Levels
+from training.memory import Memory
 from training.ngrams import BEGIN, orders, rows
 from training.recipe import NONE, Recipe, Scalar
 
@@ -158,6 +159,10 @@ class ByteModel(nn.Module):
     def levels(self) -> Iterator[Levels]:
         """The levels of the blocks that have some."""
         return (module for module in self.modules() if isinstance(module, Levels))
+
+    def memories(self) -> Iterator[Memory]:
+        """The memory layers of all blocks."""
+        return (module for module in self.modules() if isinstance(module, Memory))
 
     def loop_echo(self) -> Mapping[str, Scalar]:
         """The fields of depth loops, from the vectors of the passes and the band."""

@@ -4,14 +4,19 @@ The learned tensors are the weights that every text starts with, one network a h
 Nothing but token after token computes these rules exactly; `training.frozen` has the fast rules beside them.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from plugins import About
+from training.biases.huber import switched
 from training.network import pull, recall
 from training.rules import Gates, Inner, MemoryRule, with_inner
+
+LEAST = 1e-3
+"""Floor under a learned delta: at zero nothing would be learned."""
 
 SILU = 0.356
 """Mean of silu(z)^2 for a normal z."""
@@ -55,11 +60,19 @@ def step(inner: Inner, state: State, k_BHK: Tensor, v_BHV: Tensor, gates: Gates)
     """
     gates = per_unit(gates, state.A1_BHUI.shape[-2])
     W1, W2 = inner.retention.weights(state.A1_BHUI), inner.retention.weights(state.A2_BHOU)
-    g1, g2 = gradients(inner, W1, W2, k_BHK, v_BHV)
+    g1, g2 = gradients(with_delta(inner, gates), W1, W2, k_BHK, v_BHV)
     g1, g2 = inner.retention.direct(W1, g1), inner.retention.direct(W2, g2)
     A1, S1 = moved(state.A1_BHUI, state.S1_BHUI, g1, gates)
     A2, S2 = moved(state.A2_BHOU, state.S2_BHOU, g2, gates)
     return State(inner.retention.settle(A1), inner.retention.settle(A2), S1, S2)
+
+
+def with_delta(inner: Inner, gates: Gates) -> Inner:
+    """The rule with the error that switches at the token's own delta, where there is such a gate."""
+    if "delta" not in gates:
+        return inner
+    delta_BH11 = gates["delta"].clamp(min=LEAST)[..., None, None]
+    return replace(inner, error=lambda predicted, target: switched(predicted - target, delta_BH11))
 
 
 def read(inner: Inner, state: State, q_BHK: Tensor) -> Tensor:

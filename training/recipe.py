@@ -105,6 +105,12 @@ class Recipe:
         "how the memory rule is computed: segments at once, token by token, or a scan over segments",
         later=True,
     )
+    boundaries: str = word(
+        NONE,
+        [NONE, "reset"],
+        "where a document ends within a training window: read on, or start the next with nothing before it",
+        later=True,
+    )
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def option(self, plugin: str, kind: str | None = None) -> dict[str, Scalar]:
@@ -253,7 +259,7 @@ def refuse_impossible(recipe: Recipe, abouts: Iterable[tuple[str, str, About]]) 
         for other, allowed in about.get("combines", {}).items():
             value = recipe.options.get(other, allowed[0]) if "." in other else getattr(recipe, other)
             if value not in allowed and not ("*" in allowed and value != NONE):
-                listed = ", ".join(allowed).replace("*", "any but none")
+                listed = ", ".join(map(str, allowed)).replace("*", "any but none")
                 raise ImpossibleCombination(f"{name} does not combine with {other} {value}; allowed: {listed}.")
     refuse_strategy(recipe)
     if recipe.width % (2 * recipe.heads):

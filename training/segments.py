@@ -19,10 +19,10 @@ def in_segments(x: Tensor, length: int) -> Tensor:
     return functional.pad(x, (0, 0, 0, tail)).view(B, H, (T + tail) // length, length, K)
 
 
-def future(a_BHNC1: Tensor) -> Tensor:
-    """bool [C, C]: True where the column lies after the row."""
+def future(a_BHNC1: Tensor, diagonal: int = 1) -> Tensor:
+    """bool [C, C]: True where the column lies after the row; with diagonal 0 also where it is the row."""
     C = a_BHNC1.shape[-2]
-    return torch.ones(C, C, dtype=torch.bool, device=a_BHNC1.device).triu(1)
+    return torch.ones(C, C, dtype=torch.bool, device=a_BHNC1.device).triu(diagonal)
 
 
 def whole_segments(x: Tensor, length: int) -> Tensor:

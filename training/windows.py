@@ -30,12 +30,17 @@ def window_batch(text_S: Tensor, *, seed: int, step: int, batch: int, context: i
     The text is cut into windows of `context` bytes; an epoch takes every window once, in an order and with a shift of
     the cuts that are drawn from (seed, epoch). Before the first byte stands BEGIN. Raises TextTooShort.
     """
-    if len(text_S) < context:
-        raise TextTooShort(f"The text has {len(text_S)} bytes, a window {context}.")
-    starts_B1 = torch.tensor([[start(seed, i, context, len(text_S))] for i in range(step * batch, (step + 1) * batch)])
-    at_BT = starts_B1 + torch.arange(-1, context)
+    at_BT = places(len(text_S), seed=seed, step=step, batch=batch, context=context)
     ids_BT = text_S[at_BT.clamp(min=0)].long().masked_fill(at_BT < 0, BEGIN)
     return ids_BT[:, :-1], ids_BT[:, 1:]
+
+
+def places(length: int, *, seed: int, step: int, batch: int, context: int) -> Tensor:
+    """Where the windows of a step lie in a text, each with the byte before it -> int64 [batch, 1 + context]."""
+    if length < context:
+        raise TextTooShort(f"The text has {length} bytes, a window {context}.")
+    starts_B1 = torch.tensor([[start(seed, i, context, length)] for i in range(step * batch, (step + 1) * batch)])
+    return starts_B1 + torch.arange(-1, context)
 
 
 def start(seed: int, index: int, context: int, length: int) -> int:

@@ -32,7 +32,7 @@ def test_an_l2_power_is_twice_the_squared_error():
 
 def test_small_errors_are_the_same_to_huber_and_to_the_squared_error():
     one, other = torch.tensor([0.3, -0.2]), torch.tensor([0.1, 0.4])
-    for per in ("channel", "token"):
+    for per in ("channel", "token", "switch"):
         error = biases["huber"].error(one, other, {"delta": 1.0, "per": per})
         torch.testing.assert_close(error, one - other)
 

@@ -96,6 +96,39 @@ def test_independent_blocks_fire_apart():
     assert [fired(levels, levels.schedule(block, 1), 16) for block in range(4)] == [[7, 15], [1, 9], [3, 11], [5, 13]]
 
 
+def test_parts_of_a_level_fire_apart_in_every_block():
+    levels = levels_of(cms="independent", blocks=2, **{"cms.ratio": 8, "cms.heads": 4})
+    found = [fired(levels, levels.schedule(block, 1, head), 8) for block in range(2) for head in range(4)]
+    assert sorted(step for steps in found for step in steps) == list(range(8))
+
+
+@given(st.integers(1, 4), st.floats(0, 1), st.integers(1, 300))
+def test_levels_come_one_by_one_and_none_goes(depth, stack, total):
+    levels = levels_of(**{"cms.stack": stack})
+    present = [levels.present(depth, step, total) for step in range(total)]
+    assert present == sorted(present)
+    assert set(present) <= set(range(1, depth + 1))
+    for step, count in enumerate(present):
+        if (step + 0.5) / total >= stack:
+            assert count == depth
+        elif depth > 1 and stack > 0 and (step + 0.5) / total < stack / (depth - 1):
+            assert count == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"cms": "basic", "cms.heads": 2}, "basic does not combine with cms.heads 2; allowed: 1"),
+        ({"cms": "nested", "cms.stack": 0.5}, "nested does not combine with cms.stack 0.5"),
+        ({"cms": "basic", "cms.stack": 0.5, "ttt": "sgd"}, "sgd does not combine with cms.stack 0.5"),
+        ({"cms": "basic", "cms.stack": 0.5, "optimizer": "schedulefree"}, "schedulefree does not combine"),
+    ],
+)
+def test_what_does_not_go_with_parts_or_stacking_is_refused(fields, named):
+    with pytest.raises(ImpossibleCombination, match=named):
+        recipe_from(fields)
+
+
 def test_starts_are_learned_at_the_pace_of_the_next_or_of_the_slowest_level():
     nested, sequential = (levels_of(cms=name, **{"cms.levels": 3}) for name in ("nested", "sequential"))
     assert [nested.restart(0, level) for level in range(3)] == [Schedule(period=8), Schedule(period=64), None]

@@ -2,7 +2,10 @@ import pytest
 import torch
 
 from training.memory import TAPS, Memory, sum_of_taps
-from training.rules import rules
+from training.recipe import recipe_from
+from training.rules import rule_of, rules
+from training.run import Run
+from training.windows import as_tensor
 
 
 @pytest.fixture(params=rules)
@@ -48,3 +51,36 @@ def test_gates_start_at_the_biases_that_the_rule_declares():
     gates = layer.gates(torch.randn(1, 5, 8))
     torch.testing.assert_close(gates["beta"], torch.full((1, 2, 5), 0.5))
     torch.testing.assert_close(gates["log_retain"].exp(), torch.full((1, 2, 5), torch.tensor(4.0).sigmoid().item()))
+
+
+FREE = [
+    (name, norm)
+    for name in rules
+    for norm in ("rms", "none")
+    if norm in rules.about(name)["combines"].get("rule.norm_of_qk", ["rms", "none"])
+]
+
+
+@pytest.mark.parametrize(("name", "norm"), FREE)
+def test_rules_that_take_keys_of_any_length_stay_finite_with_long_ones_that_repeat(name, norm):
+    recipe = recipe_from({"width": 32, "rule": name, "rule.norm_of_qk": norm})
+    torch.manual_seed(0)
+    layer = Memory(32, 2, rule_of(recipe))
+    x = 5 * torch.randn(1, 1, 32).expand(1, 100, 32) + torch.randn(1, 100, 32)
+    y, carried = layer(x, None)
+    lengths = layer.norm(torch.full((3, 16), 9.0)).norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.full((3,), 4.0 if norm == "rms" else 36.0))
+    assert y.isfinite().all()
+    assert max(tensor.double().abs().max() for tensor in carried.state) < 1e4
+
+
+def test_alpha_that_is_forgotten_is_another_spelling_of_one_that_is_kept(small, texts):
+    text, losses, gates = as_tensor(texts.split("train")), [], []
+    for meaning in ("retain", "forget"):
+        recipe = small(rule="titans", **{"rule.alpha_means": meaning})
+        run = Run(recipe, 3, 8)
+        losses.append([run.train(text) for _ in range(8)])
+        gates.append(run.model.blocks[0].mix.memory.gate.bias.detach().view(3, 2))
+        assert run.effective().digest == recipe.digest
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    torch.testing.assert_close(gates[0] * torch.tensor([[-1.0], [1.0], [1.0]]), gates[1], rtol=1e-2, atol=1e-3)

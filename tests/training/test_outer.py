@@ -86,6 +86,18 @@ def test_first_order_is_the_gradient_with_the_inner_gradients_taken_as_constants
     assert far(outer_gradients(model, fast, chunks, inner, "first_order")[1], expected) < 1e-12
 
 
+@pytest.mark.parametrize("aggregation", ["chain", "parallel"])
+def test_with_levels_the_adjoint_is_still_the_gradient_through_every_inner_step(small, aggregation):
+    fields = {"cms": "basic", "cms.levels": 3, "cms.aggregation": aggregation}
+    model, inner = model_of(small, **fields), Inner(steps=1, lr=0.4, clip=0.05)
+    fast, chunks = adaptation(small(ttt="e2e", blocks=2, **fields), model).start().fast, chunks_of(CHUNKS)
+    assert sum("slower" in name for name in fast) == 4
+    with sdpa_kernel(SDPBackend.MATH):
+        expected = unrolled(model, fast, chunks, inner)[1]
+        found = outer_gradients(model, fast, chunks, inner, "adjoint")[1]
+    assert far(found, expected) < 1e-9
+
+
 def test_in_float32_the_adjoint_is_near_the_true_gradient(small):
     inner = Inner(steps=1, lr=0.4, clip=1.0)
     found, expected = {}, {}

@@ -12,6 +12,7 @@ from training.recipe import Recipe, Scalar
 about = {
     "help": "foretell the trunk's states one, two and three bytes ahead (JEPA)",
     "source": "Assran et al. 2023, arXiv:2301.08243; Huang, LeCun, Balestriero 2025, arXiv:2509.14252",
+    "combines": {"boundaries": ["none"]},
     "fields": {
         "weight": {"default": 0.001, "min": 0.0, "max": 10.0, "help": "of the loss, in nats a byte"},
         "hidden": {"default": 64, "min": 1, "max": 4096, "help": "hidden width of the predictor"},

@@ -23,6 +23,7 @@ from training.recipe import Recipe, Scalar
 about = {
     "help": "keep the entropy of the trunk's states on a 9 x 9 cellular automaton within a band",
     "source": "own definition; soft majority after Mordvintsev et al. 2020, https://distill.pub/2020/growing-ca/",
+    "combines": {"boundaries": ["none"]},
     "fields": {
         "weight": {"default": 0.25, "min": 0.0, "max": 10.0, "help": "of the loss, in nats a byte"},
         "steps": {"default": 4, "min": 0, "max": 128, "help": "steps of the majority rule before H is taken"},

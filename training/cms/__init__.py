@@ -48,6 +48,27 @@ about = {
             "max": 1.0,
             "help": "fraction of the budget in which learned gates take over from always reading",
         },
+        "gate_penalty": {
+            "default": 0.0,
+            "min": 0.0,
+            "max": 100.0,
+            "help": "weight of the squared distance of a learned gate's mean from its level's pace over the fastest's",
+            "later": True,
+        },
+        "heads": {
+            "default": 1,
+            "min": 1,
+            "max": 16,
+            "help": "parts of a slower level, each updated at steps of its own",
+            "later": True,
+        },
+        "stack": {
+            "default": 0.0,
+            "min": 0.0,
+            "max": 1.0,
+            "help": "fraction of the budget in which levels are added one by one, each with what the last had learned",
+            "later": True,
+        },
     },
 }
 """A variant's header may hold `defaults` of its own for these, and `least`: the smallest value of another field."""

@@ -4,6 +4,7 @@ from training.cms import Variant, free, together
 
 about = {
     "help": "every second block has levels, the others are plain",
+    "combines": {"cms.heads": [1]},
     "source": "Behrouz et al. 2025, arXiv:2512.24695 (blocks with and without levels)",
     "least": {"blocks": 2},
 }

@@ -4,6 +4,7 @@ from training.cms import Variant, everywhere, together
 
 about = {
     "help": "a level starts again, from a start learned at the next slower level's pace, whenever that one fires",
+    "combines": {"cms.heads": [1], "cms.stack": [0.0]},
     "source": "Behrouz et al. 2025, arXiv:2512.24695, equation 72; first order: the start takes the level's gradients",
 }
 

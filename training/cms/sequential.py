@@ -4,6 +4,7 @@ from training.cms import Variant, together
 
 about = {
     "help": "deeper blocks have more levels; all starts are learned at the pace of the slowest",
+    "combines": {"cms.heads": [1], "cms.stack": [0.0]},
     "source": "Behrouz et al. 2025, arXiv:2512.24695, equation 73",
 }
 

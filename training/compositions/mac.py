@@ -31,6 +31,13 @@ about = {
             "choices": ["token", "segment_start"],
             "help": "state of the second read: with the token itself written, or as it was before the segment",
         },
+        "summaries": {
+            "default": 0,
+            "min": 0,
+            "max": 64,
+            "help": "learned queries whose recall every position of a segment sees; 0 recalls for each position",
+            "later": True,
+        },
     },
 }
 
@@ -39,9 +46,9 @@ OPEN = 2.0
 
 
 class Context(NamedTuple):
-    """Keys and values of the current segment so far: what was recalled for it, and its own."""
+    """Keys and values of the current segment so far: what was recalled for its positions (if it was), and its own."""
 
-    recalled: Cache
+    recalled: Cache | None
     own: Cache
 
 
@@ -57,7 +64,8 @@ class Mac(Composition):
     """W_o (N_1(y) * sigmoid(N_2(M(y)) + OPEN)); in each segment S, y = attention([P, h, S]) and h = M_before(q(S)).
 
     M has learned y where it is read the second time, token by token, or is still M_before: `read` says which.
-    Attention also keeps to the window. N is an RMS norm with a learned gain.
+    Attention also keeps to the window. N is an RMS norm with a learned gain. With summaries h is M_before(Q), Q learned
+    queries: it depends on no token of S, so all of S sees all of it, without position.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -70,6 +78,9 @@ class Mac(Composition):
         self.memory_gain = nn.Parameter(torch.ones(recipe.width))
         self.gate_bias = nn.Parameter(torch.full((recipe.width,), OPEN))
         self.persistent = Persistent(int(options["persistent"]), recipe.width)
+        self.summaries = int(options["summaries"])
+        if self.summaries:
+            self.queries = nn.Parameter(torch.randn(self.summaries, recipe.width))
         self.out = nn.Linear(recipe.width, recipe.width, bias=False)
         nn.init.zeros_(self.out.weight)
 
@@ -86,8 +97,7 @@ class Mac(Composition):
 
     def part(self, x_BTD: Tensor, carried: Carried) -> tuple[Tensor, Carried]:
         """The next tokens of one segment."""
-        h_BTD = self.memory.recall(x_BTD, carried.start)
-        y_BTD, context = self.attend(x_BTD, h_BTD, carried.context)
+        y_BTD, context = self.attend(x_BTD, carried)
         z_BTD, memory = self.memory(y_BTD, carried.memory)
         if self.read == "segment_start":
             z_BTD = self.memory.recall(y_BTD, carried.start)
@@ -97,17 +107,27 @@ class Mac(Composition):
         ended = context.own.keys.shape[2] == self.segment
         return gated_BTD, Carried(memory, memory, None) if ended else Carried(carried.start, memory, context)
 
-    def attend(self, x_BTD: Tensor, h_BTD: Tensor, context: Context | None) -> tuple[Tensor, Context]:
+    def attend(self, x_BTD: Tensor, carried: Carried) -> tuple[Tensor, Context]:
         """Attention of the tokens over persistent tokens, what was recalled up to each, and the segment up to each."""
-        q, *own = self.attention.project(x_BTD)
-        _, *recalled = self.attention.project(h_BTD)
-        new = Context(Cache(*recalled), Cache(*own))
-        if context is not None:
-            new = Context(joined(context.recalled, new.recalled), joined(context.own, new.own))
-        tokens_BPD = self.persistent(len(x_BTD))
-        prefix = Cache(*self.attention.project(tokens_BPD)[1:]) if tokens_BPD is not None else None
-        y_BHTV = attend_context(q, new.recalled, new.own, self.attention.window, prefix)
-        return y_BHTV.transpose(1, 2).reshape(x_BTD.shape), new
+        q, *projected = self.attention.project(x_BTD)
+        own, recalled = Cache(*projected), None
+        if not self.summaries:
+            recalled = Cache(*self.attention.project(self.memory.recall(x_BTD, carried.start))[1:])
+        if carried.context is not None:
+            own = joined(carried.context.own, own)
+            recalled = joined(carried.context.recalled, recalled) if recalled and carried.context.recalled else None
+        prefix_BPD = self.prefix(len(x_BTD), carried)
+        prefix = Cache(*self.attention.project(prefix_BPD)[1:]) if prefix_BPD is not None else None
+        y_BHTV = attend_context(q, recalled, own, self.attention.window, prefix)
+        return y_BHTV.transpose(1, 2).reshape(x_BTD.shape), Context(recalled, own)
+
+    def prefix(self, rows: int, carried: Carried) -> Tensor | None:
+        """What every position sees: persistent tokens, and summaries of the memory before the segment; [B, P, D]."""
+        tokens_BPD: Tensor | None = self.persistent(rows)
+        if not self.summaries:
+            return tokens_BPD
+        h_BPD = self.memory.recall(self.queries.expand(rows, -1, -1), carried.start)
+        return h_BPD if tokens_BPD is None else torch.cat([tokens_BPD, h_BPD], dim=1)
 
     def echo(self) -> Mapping[str, Scalar]:
         """The recipe fields that this module was built with."""
@@ -117,6 +137,7 @@ class Mac(Composition):
             "mac.persistent": self.persistent.count,
             "mac.segment": self.segment,
             "mac.read": self.read,
+            "mac.summaries": self.summaries,
         }
         return {"composition": "mac", **rule, "heads": heads, "window": window, **own}
 

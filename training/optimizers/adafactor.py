@@ -36,11 +36,12 @@ class Adafactor(LibraryOptimizer):
         return torch.optim.Adafactor(settings, beta2_decay=-options["power"], d=options["clip"], foreach=False)
 
     def fresh(self, parameter: Tensor) -> dict[str, Tensor]:
-        """Mean squares of rows and columns of what has two dimensions, of elements elsewhere."""
+        """Mean squares of rows and columns of the last two dimensions, of elements where there is one."""
         if parameter.ndim == 1:
             return {"step": torch.zeros(()), "variance": torch.zeros_like(parameter)}
-        *_, rows, columns = parameter.shape
-        return {"step": torch.zeros(()), "row_var": torch.zeros(rows, 1), "col_var": torch.zeros(1, columns)}
+        *heads, rows, columns = parameter.shape
+        means = {"row_var": torch.zeros(*heads, rows, 1), "col_var": torch.zeros(*heads, 1, columns)}
+        return {"step": torch.zeros(()), **means}
 
     def told(self, group: Mapping[str, Any]) -> Mapping[str, Scalar]:
         """Power and clip."""

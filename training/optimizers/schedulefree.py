@@ -1,4 +1,8 @@
-"""ScheduleFree AdamW on every dense parameter, scored at the average; row-wise Adagrad on the n-gram tables."""
+"""ScheduleFree AdamW on every dense parameter, scored at the average; row-wise Adagrad on the n-gram tables.
+
+It goes with no arrangement of levels that puts weights back to a learned start, or hands them on: what moves is one
+point of three (y, z and the average), which then no longer belong together.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +19,7 @@ from training.recipe import Scalar
 about = {
     "help": "AdamW that averages instead of decaying its learning rate (give it decay 0); scored at the average",
     "source": "Defazio et al. 2024, arXiv:2405.15682; schedulefree",
+    "combines": {"cms": ["none", "basic", "hybrid", "independent"], "cms.stack": [0.0]},
     "fields": {
         "lr": {"default": 0.006, "min": 1e-6, "max": 1.0, "help": "learning rate of matrices and vectors"},
         "weight_decay": {

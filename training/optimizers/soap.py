@@ -39,7 +39,7 @@ class Soap(Optimizer):
     def __init__(self, groups: Groups, options: Mapping[str, Any]) -> None:
         self.named, self.lr = groups.matrices, options["lr"]
         self.inner = SOAP(
-            list(self.named.values()),
+            [{"params": list(self.named.values())}],
             lr=self.lr,
             betas=(options["beta1"], options["beta2"]),
             weight_decay=options["weight_decay"],

@@ -33,7 +33,8 @@ class Retention(ABC):
 
     def direct(self, W_OI: Tensor, gradient_OI: Tensor) -> Tensor:
         """The direction in which a gradient at W is followed."""
-        return gradient_OI * self.gain(W_OI.shape[-1])
+        gain = self.gain(W_OI.shape[-1])
+        return gradient_OI if gain == 1 else gradient_OI * gain
 
     def gain(self, inputs: int) -> float:
         """Factor on gradients of rows of that many weights."""

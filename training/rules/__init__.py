@@ -8,7 +8,7 @@ their own. A value is read after its token was written: y_t = read(S_t, q_t).
 `about["bias"]` and `about["retention"]` name a rule's own; `combines` lists those that a recipe may put in their place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,25 @@ from plugins import About, Plugins
 from training.biases import biases
 from training.recipe import NONE, Recipe, Scalar
 from training.retentions import Retention, retentions
-from training.segments import cut, cut_gates
+from training.tokenwise import in_windows, one_by_one, scan
+
+about = {
+    "fields": {
+        "norm_of_qk": {
+            "default": "l2",
+            "choices": ["l2", "rms", "none"],
+            "help": "how queries and keys of the memory are normed: unit length, unit mean square, or not at all",
+            "later": True,
+        },
+        "alpha_means": {
+            "default": "retain",
+            "choices": ["retain", "forget"],
+            "help": "what a larger output of the map of the gate of retention means",
+            "later": True,
+        },
+    },
+}
+"""Options that every rule has, spelt `rule.option`; the memory layer around the rule obeys them."""
 
 State = Any
 """The rule's own NamedTuple of tensors, each with leading axes B, H."""
@@ -46,6 +64,7 @@ class Inner:
     retention in use; swapped: the recipe's fields about them, `none` for the rule's own. gates: their names.
     learned: the rule's tensors, [H, ...].
     strategy: how `segment` computes: all tokens of a segment at once, one by one, or with a scan over segments.
+    stage: 2 in the second stage of training of a rule that has one, and in all that is read after it.
     """
 
     options: Mapping[str, Scalar]
@@ -56,6 +75,7 @@ class Inner:
     swapped: Mapping[str, Scalar]
     learned: Mapping[str, Tensor] = field(default_factory=dict)
     strategy: str = "segment"
+    stage: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,6 +92,7 @@ class MemoryRule:
     configure: builds the rule for another `inner`; both are None for a rule without options and learned tensors
     reads_before: a value is read before its token is written
     strategy: what `segment` does, for the echo
+    front: the options that every rule has
     """
 
     about: About
@@ -84,6 +105,7 @@ class MemoryRule:
     inner: Inner | None = None
     reads_before: bool = False
     strategy: str = "segment"
+    front: Mapping[str, Scalar] = field(default_factory=lambda: options_of("rule", about, None))
 
     def with_learned(self, learned: Mapping[str, Tensor]) -> "MemoryRule":
         """This rule over its learned tensors."""
@@ -96,12 +118,24 @@ class MemoryRule:
         assert self.configure is not None and self.inner is not None and options.keys() <= self.inner.options.keys()
         return self.configure(replace(self.inner, options={**self.inner.options, **options}))
 
+    def in_stage(self, progress: float) -> "MemoryRule":
+        """This rule as at that fraction of the budget: its header's option `second` says when the second stage begins.
+
+        Two stages are two rules: what one has written into a state is nothing for the other to go on with.
+        """
+        second = float(self.inner.options.get("second", 0.0)) if self.inner is not None else 0.0
+        if self.configure is None or self.inner is None or second == 0.0:
+            return self
+        stage = 2 if progress >= 1 - second else 1
+        return replace(self.configure(replace(self.inner, stage=stage)), front=self.front)
+
     def echo(self, name: str) -> Mapping[str, Scalar]:
         """The recipe fields that the rule of that name was built with."""
+        shared = {f"rule.{key}": value for key, value in self.front.items()}
         if self.inner is None:
-            return {"rule": name, "strategy": self.strategy}
+            return {"rule": name, "strategy": self.strategy, **shared}
         options = {f"{name}.{key}": value for key, value in self.inner.options.items()}
-        return {"rule": name, "strategy": self.strategy, **self.inner.swapped, **options}
+        return {"rule": name, "strategy": self.strategy, **shared, **self.inner.swapped, **options}
 
 
 def with_inner(
@@ -113,21 +147,22 @@ def with_inner(
     segment: Callable[[Inner, State, Tensor, Tensor, Tensor, Gates, int], tuple[Tensor, State]] | None = None,
     learned: Callable[[Inner, int, int, int], Mapping[str, Tensor]] = lambda inner, heads, K, V: {},
     segments: Callable[[Inner], bool] = lambda inner: True,
+    gates: Callable[[Inner], Sequence[str]] = lambda inner: inner.gates,
 ) -> MemoryRule:
     """The rule whose functions take an `Inner` first, with every option at its default.
 
     segments: whether `segment` computes what `step` defines under these options; elsewhere, and for a rule without
-    `segment`, tokens go through `step` one by one.
+    `segment`, tokens go through `step` one by one. gates: those of the header that the rule has under these options.
     """
 
     def configure(inner: Inner) -> MemoryRule:
-        def one_by_one(*given: Any) -> tuple[Tensor, State]:
-            return scan(rule, *given[:-1])
+        def defined(*given: Any) -> tuple[Tensor, State]:
+            return scan(rule, *given[:-1]) if inner.strategy == "step" else one_by_one(rule, *given)
 
         fast = segment is not None and segments(inner) and inner.strategy != "step"
-        form = partial(segment, inner) if segment is not None and fast else one_by_one
+        form = partial(segment, inner) if segment is not None and fast else defined
         rule = MemoryRule(
-            about,
+            {**about, "gates": {name: about["gates"][name] for name in gates(inner)}},
             initial=partial(initial, inner),
             step=partial(step, inner),
             read=partial(read, inner),
@@ -147,21 +182,7 @@ def truncated(form: Segment, inner: Inner) -> Segment:
     """The same values; under `gradient` truncated, no gradient flows from a window of `truncate` tokens to the last."""
     if inner.options.get("gradient") != "truncated":
         return form
-    window = int(inner.options["truncate"])
-
-    def in_windows(
-        state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
-    ) -> tuple[Tensor, State]:
-        outputs, T = [], k_BHTK.shape[2]
-        for start in range(0, T, window):
-            stop = min(T, start + window)
-            state = type(state)(*(tensor.detach() for tensor in state)) if start else state
-            tokens = cut((q_BHTK, k_BHTK, v_BHTV), start, stop)
-            y_BHTV, state = form(state, *tokens, cut_gates(gates, start, stop), length)
-            outputs.append(y_BHTV)
-        return torch.cat(outputs, 2), state
-
-    return in_windows
+    return in_windows(form, int(inner.options["truncate"]))
 
 
 def inner_of(about: About, recipe: Recipe | None = None) -> Inner:
@@ -193,23 +214,12 @@ def options_of(name: str, about: About, recipe: Recipe | None) -> dict[str, Scal
 def rule_of(recipe: Recipe) -> MemoryRule:
     """The memory rule of a recipe, with its options, bias, retention and strategy."""
     rule: MemoryRule = rules[recipe.rule]
+    front = options_of("rule", about, recipe)
     if rule.configure is not None:
-        return rule.configure(inner_of(rule.about, recipe))
+        return replace(rule.configure(inner_of(rule.about, recipe)), front=front)
     if recipe.strategy == "step":
-        return replace(rule, segment=lambda *given: scan(rule, *given[:-1]), strategy="step")
-    return rule
-
-
-def scan(
-    rule: MemoryRule, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates
-) -> tuple[Tensor, State]:
-    """The definition: one `step` and one `read` per token -> (y_BHTV, state). Slow; tests hold `segment` to it."""
-    outputs = []
-    for t in range(q_BHTK.shape[2]):
-        gate = {name: value[:, :, t] for name, value in gates.items()}
-        before, state = state, rule.step(state, k_BHTK[:, :, t], v_BHTV[:, :, t], gate)
-        outputs.append(rule.read(before if rule.reads_before else state, q_BHTK[:, :, t]))
-    return torch.stack(outputs, dim=2), state
+        return replace(rule, segment=lambda *given: scan(rule, *given[:-1]), strategy="step", front=front)
+    return replace(rule, front=front)
 
 
 rules = Plugins("training.rules")

@@ -5,6 +5,7 @@ of the state, so that no boundary cuts a window short.
 """
 
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from training.affine import affine
 from training.coefficients import coefficients, floored
+from training.faded import faded
 from training.newton_schulz import near_orthogonal
 from training.rules import Gates, Inner, with_inner
-from training.segments import whole_segments, with_rest
+from training.segments import cut, cut_gates, whole_segments, with_rest
 from training.stability import bounded
 
 about = {
@@ -29,6 +31,7 @@ about = {
     "bias": "l2",
     "retention": "l2",
     "combines": {
+        "rule.norm_of_qk": ["l2"],
         "bias": ["none", "l2", "dot", "lp", "huber"],
         "retention": ["none", "l2", "elastic_net", "sphere", "kl"],
     },
@@ -38,11 +41,37 @@ about = {
             "default": False,
             "help": "move by theta times the momentum with singular values near one; token by token",
         },
+        "ns_every": {
+            "default": 1,
+            "min": 1,
+            "max": 1024,
+            "help": "with newton_schulz: tokens, from a text's start, between two moves of the memory",
+            "later": True,
+        },
+        "ns_grad": {
+            "default": "unroll",
+            "choices": ["unroll", "straight"],
+            "help": "gradient of newton_schulz: through its products, or as if it were not there",
+            "later": True,
+        },
         "read_at": {"default": "after", "choices": ["after", "before"], "help": "read after or before the write"},
         "bound": {
             "default": "stable",
             "choices": ["stable", "calm", "none"],
             "help": "cut theta where a repeated key would diverge, or where it would oscillate",
+        },
+        "gradient": {
+            "default": "full",
+            "choices": ["full", "truncated"],
+            "help": "of training: through all tokens, or cut",
+            "later": True,
+        },
+        "truncate": {
+            "default": 64,
+            "min": 1,
+            "max": 65536,
+            "help": "tokens between cuts of a truncated gradient",
+            "later": True,
         },
     },
 }
@@ -54,7 +83,8 @@ MOST_ROWS = 32
 class State(NamedTuple):
     """Memory, momentum, and the tokens W = window - 1 that the next windows reach back to; gamma is 0 for none.
 
-    keys: [B, H, W, K]. values: [B, H, W, V]. gammas: [B, H, W].
+    keys: [B, H, W, K]. values: [B, H, W, V]. gammas: [B, H, W]. place: int64 [B, H], tokens since the memory last moved
+    by Newton-Schulz, the same for all rows and heads.
     """
 
     M_BHKV: Tensor
@@ -62,20 +92,22 @@ class State(NamedTuple):
     keys: Tensor
     values: Tensor
     gammas: Tensor
+    place: Tensor
 
 
 def initial(inner: Inner, q_BHTK: Tensor, v_BHTV: Tensor) -> State:
     """An empty memory that has seen no token."""
     (B, H, _, K), V, W = q_BHTK.shape, v_BHTV.shape[-1], int(inner.options["window"]) - 1
     zero = v_BHTV.new_zeros(B, H, K, V)
-    new = v_BHTV.new_zeros
-    return State(inner.retention.start(zero.mT).mT, zero, new(B, H, W, K), new(B, H, W, V), new(B, H, W))
+    new, place = v_BHTV.new_zeros, torch.zeros(B, H, dtype=torch.int64, device=v_BHTV.device)
+    return State(inner.retention.start(zero.mT).mT, zero, new(B, H, W, K), new(B, H, W, V), new(B, H, W), place)
 
 
 def step(inner: Inner, state: State, k_BHK: Tensor, v_BHV: Tensor, gates: Gates) -> State:
     """S' = eta S - theta sum_i gamma_i / window k_i e_i^T, M' = (1 - alpha) M + S', e_i = M^T k_i - v_i.
 
-    With Newton-Schulz theta moves to the second: M' = (1 - alpha) M + theta NS(S').
+    With Newton-Schulz theta moves to the second: M' = (1 - alpha) M + theta NS(S') at every `ns_every`-th token of a
+    text, and M' = (1 - alpha) M at the others.
     """
     k, v, gamma = joined(state, k_BHK[..., None, :], v_BHV[..., None, :], gates["gamma"][..., None])
     theta, orthogonal = theta_of(inner, gates)[..., None, None], inner.options["newton_schulz"]
@@ -83,10 +115,20 @@ def step(inner: Inner, state: State, k_BHK: Tensor, v_BHV: Tensor, gates: Gates)
     error = inner.error(k @ W_VK.mT, v) * gamma[..., None] / int(inner.options["window"])
     gradient_KV = inner.retention.direct(W_VK, error.mT @ k).mT
     S = gates["log_momentum"].exp()[..., None, None] * state.S_BHKV - gradient_KV * (1.0 if orthogonal else theta)
-    moved = gates["log_retain"].exp()[..., None, None] * state.M_BHKV + (
-        theta * near_orthogonal(S) if orthogonal else S
-    )
-    return State(inner.retention.settle(moved.mT).mT, S, k[..., 1:, :], v[..., 1:, :], gamma[..., 1:])
+    moved, place = gates["log_retain"].exp()[..., None, None] * state.M_BHKV, state.place
+    if not orthogonal:
+        moved = moved + S
+    else:
+        place = (place + 1) % int(inner.options["ns_every"])
+        moved = moved + theta * pushed(inner, S) if not int(place.flatten()[0]) else moved
+    return State(inner.retention.settle(moved.mT).mT, S, k[..., 1:, :], v[..., 1:, :], gamma[..., 1:], place)
+
+
+def pushed(inner: Inner, S_BHKV: Tensor) -> Tensor:
+    """The momentum with singular values near one; under `straight` its gradient is the momentum's own."""
+    if inner.options["ns_grad"] == "unroll":
+        return near_orthogonal(S_BHKV)
+    return S_BHKV + (near_orthogonal(S_BHKV) - S_BHKV).detach()
 
 
 def read(inner: Inner, state: State, q_BHK: Tensor) -> Tensor:
@@ -111,8 +153,39 @@ def segment(
     inner: Inner, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates, length: int
 ) -> tuple[Tensor, State]:
     """All T steps: a triangular solve over every pair of a token and a write of its window; exact."""
+    if inner.options["newton_schulz"]:
+        return between_moves(inner, state, q_BHTK, k_BHTK, v_BHTV, gates)
     length = min(length, max(1, MOST_ROWS // int(inner.options["window"])))
     return with_rest(partial(whole, inner), state, q_BHTK, k_BHTK, v_BHTV, gates, length)
+
+
+def between_moves(
+    inner: Inner, state: State, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, gates: Gates
+) -> tuple[Tensor, State]:
+    """All T steps, as many tokens at once as lie between two moves: till then the memory only fades."""
+    every, T = int(inner.options["ns_every"]), k_BHTK.shape[2]
+    first = every - int(state.place.flatten()[0])
+    edges, outputs = sorted({0, *range(first, T, every), T}), []
+    for start, stop in pairwise(edges):
+        tokens = cut((q_BHTK, k_BHTK, v_BHTV), start, stop)
+        y_BHTV, state = till_move(inner, state, *tokens, cut_gates(gates, start, stop))
+        outputs.append(y_BHTV)
+    return torch.cat(outputs, 2), state
+
+
+def till_move(inner: Inner, state: State, q: Tensor, k: Tensor, v: Tensor, gates: Gates) -> tuple[Tensor, State]:
+    """Tokens of which only the last may move the memory."""
+    window, C = int(inner.options["window"]), k.shape[2]
+    keys, values, gamma = joined(state, k, v, gates["gamma"])
+    writes = (keys.unfold(2, window, 1).mT, values.unfold(2, window, 1).mT, gamma.unfold(2, window, 1) / window)
+    logs = (gates["log_retain"], gates["log_momentum"])
+    y, y_before, M, S = faded(state.M_BHKV, state.S_BHKV, q, *writes, *logs, inner.error)
+    place = (state.place + C) % int(inner.options["ns_every"])
+    if not int(place.flatten()[0]):
+        M = M + gates["theta"][..., -1, None, None] * pushed(inner, S)
+        y = torch.cat([y[:, :, :-1], q[:, :, -1:] @ M], 2)
+    y = y_before if inner.options["read_at"] == "before" else y
+    return y, State(M, S, keys[:, :, C:], values[:, :, C:], gamma[:, :, C:], place)
 
 
 def whole(
@@ -129,13 +202,14 @@ def whole(
     q = whole_segments(q_BHTK, length)
     y_BHTV, M, S = affine(state.M_BHKV, state.S_BHKV, q, pairs_k, pairs_v, weights, c, None, **kind)
     T = k_BHTK.shape[2]
-    return y_BHTV, State(M, S, k[:, :, T:], v[:, :, T:], gamma[:, :, T:])
+    return y_BHTV, State(M, S, k[:, :, T:], v[:, :, T:], gamma[:, :, T:], state.place)
 
 
 def exact(inner: Inner) -> bool:
-    """Whether the errors are affine in the memory and the memory in its momentum."""
-    linear = inner.named["bias"] in ("l2", "dot") and inner.named["retention"] == "l2"
-    return linear and not inner.options["newton_schulz"]
+    """Whether the errors are affine in the memory and the memory in its momentum, or tokens only let it fade."""
+    if inner.options["newton_schulz"]:
+        return int(inner.options["ns_every"]) > 1 and inner.named["retention"] == "l2"
+    return inner.named["bias"] in ("l2", "dot") and inner.named["retention"] == "l2"
 
 
 atlas = with_inner(about, initial=initial, step=step, read=read, segment=segment, segments=exact)

@@ -12,6 +12,7 @@ about = {
     "bias": "l2",
     "retention": "kl",
     "combines": {
+        "rule.norm_of_qk": ["l2"],
         "bias": ["none", "l2", "dot", "lp", "huber"],
         "retention": ["none", "l2", "elastic_net", "sphere", "kl", "lq"],
     },

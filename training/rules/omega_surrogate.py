@@ -28,6 +28,19 @@ about = {
     "combines": {"bias": ["none", "dot"], "retention": ["none", "l2"]},
     "fields": {
         "read_at": {"default": "after", "choices": ["after", "before"], "help": "read after or before the write"},
+        "gradient": {
+            "default": "full",
+            "choices": ["full", "truncated"],
+            "help": "of training: through all tokens, or cut",
+            "later": True,
+        },
+        "truncate": {
+            "default": 64,
+            "min": 1,
+            "max": 65536,
+            "help": "tokens between cuts of a truncated gradient",
+            "later": True,
+        },
     },
 }
 

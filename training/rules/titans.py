@@ -27,6 +27,7 @@ about = {
     "bias": "l2",
     "retention": "l2",
     "combines": {
+        "rule.norm_of_qk": ["l2", "rms"],
         "bias": ["none", "l2", "dot", "lp", "huber"],
         "retention": ["none", "l2", "elastic_net", "sphere", "kl"],
     },
@@ -41,6 +42,19 @@ about = {
             "default": "stable",
             "choices": ["stable", "calm", "none"],
             "help": "cut theta where a repeated key would diverge, or where it would oscillate",
+        },
+        "gradient": {
+            "default": "full",
+            "choices": ["full", "truncated"],
+            "help": "of training: through all tokens, or cut",
+            "later": True,
+        },
+        "truncate": {
+            "default": 64,
+            "min": 1,
+            "max": 65536,
+            "help": "tokens between cuts of a truncated gradient",
+            "later": True,
         },
     },
 }

@@ -13,6 +13,7 @@ about = {
     "bias": "l2",
     "retention": "l2",
     "combines": {
+        "rule.norm_of_qk": ["l2"],
         "bias": ["none", "l2", "dot", "lp", "huber"],
         "retention": ["none", "l2", "elastic_net", "lq"],
         "lq.link": ["printed"],

@@ -36,6 +36,20 @@ about = {
         "chunk": {"default": 8, "min": 1, "max": 256, "help": "tokens in a chunk of the first local memory"},
         "shard": {"default": 8, "min": 1, "max": 4096, "help": "chunks of the last local memory in a shard"},
         "period": {"default": 64, "min": 1, "max": 65536, "help": "tokens between two updates of the global memory"},
+        "second": {
+            "default": 0.0,
+            "min": 0.0,
+            "max": 1.0,
+            "help": "last part of the budget, and all scoring after it, that has chunks of `second_chunk` in the first",
+            "later": True,
+        },
+        "second_chunk": {
+            "default": 1,
+            "min": 1,
+            "max": 256,
+            "help": "tokens in a chunk of the first local memory in the second stage; shards keep their tokens",
+            "later": True,
+        },
         "project": {
             "default": "mean",
             "choices": ["mean", "sum", "none"],
@@ -50,6 +64,19 @@ about = {
             "default": "after",
             "choices": ["after", "chunk_start"],
             "help": "read locals after the write, or as they were when their chunk began",
+        },
+        "gradient": {
+            "default": "full",
+            "choices": ["full", "truncated"],
+            "help": "of training: through all tokens, or cut",
+            "later": True,
+        },
+        "truncate": {
+            "default": 64,
+            "min": 1,
+            "max": 65536,
+            "help": "tokens between cuts of a truncated gradient",
+            "later": True,
         },
     },
 }
@@ -103,13 +130,15 @@ def fresh(inner: Inner, rows: int, K: int) -> Local:
 
 
 def chunks(inner: Inner) -> list[int]:
-    """Tokens in a chunk of each local memory."""
-    return [int(inner.options["chunk"]) * 2**n for n in range(int(inner.options["locals"]))]
+    """Tokens in a chunk of each local memory, in the stage that training has come to."""
+    first = int(inner.options["second_chunk" if inner.stage == 2 else "chunk"])
+    return [first * 2**n for n in range(int(inner.options["locals"]))]
 
 
 def shard(inner: Inner) -> int:
-    """Tokens in a shard."""
-    return chunks(inner)[-1] * int(inner.options["shard"])
+    """Tokens in a shard; chunks are counted from its start, and its end may cut one short."""
+    largest = int(inner.options["chunk"]) << (int(inner.options["locals"]) - 1)
+    return largest * int(inner.options["shard"])
 
 
 def step(inner: Inner, state: State, k_BHK: Tensor, v_BHV: Tensor, gates: Gates) -> State:
@@ -138,7 +167,7 @@ def begun(inner: Inner, state: State) -> State:
     at = int(place.flatten()[0])
     if at % shard(inner) == 0:
         W, F, P = fresh(inner, len(W), P.shape[-1])
-    begins = torch.tensor([at % chunk == 0 for chunk in chunks(inner)], device=W.device)
+    begins = torch.tensor([at % shard(inner) % chunk == 0 for chunk in chunks(inner)], device=W.device)
     F = torch.where(begins[:, None, None], W, F)
     return State(after if at % int(inner.options["period"]) == 0 else V, after, W, F, P, place)
 

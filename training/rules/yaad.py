@@ -12,6 +12,7 @@ about = {
     "bias": "huber",
     "retention": "l2",
     "combines": {
+        "rule.norm_of_qk": ["l2"],
         "bias": ["none", "l2", "dot", "lp", "huber"],
         "retention": ["none", "l2", "elastic_net", "sphere", "kl", "lq"],
     },

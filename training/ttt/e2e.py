@@ -8,7 +8,7 @@ about = {
     "help": "SGD on the MLPs of the last quarter of the blocks, trained through its own steps",
     "source": "Tandon et al. 2025, arXiv:2512.23675",
     "defaults": {"inner_lr": 0.3},
-    "combines": {"auxiliary": ["none"]},
+    "combines": {"cms.stack": [0.0], "auxiliary": ["none"], "boundaries": ["none"]},
     "fields": {
         "outer": {
             "default": "adjoint",

@@ -8,6 +8,7 @@ from training.ttt import Mode, Options, Tensors, clipped, parameters
 about = {
     "help": "low-rank updates of matrices, by Adam",
     "source": "Hu et al. 2021, arXiv:2106.09685",
+    "combines": {"cms.stack": [0.0]},
     "defaults": {"inner_lr": 0.01},
     "fields": {
         "rank": {"default": 8, "min": 1, "max": 256, "help": "rank of an update"},

@@ -8,6 +8,7 @@ from training.ttt import Mode, Options, Tensors, clipped, descended, parameters
 about = {
     "help": "SGD on the model's weights",
     "source": "Krause et al. 2018, arXiv:1709.07432 (dynamic evaluation)",
+    "combines": {"cms.stack": [0.0]},
     "fields": {
         "inner_weights": {
             "default": "all",

@@ -3,10 +3,14 @@
 import pytest
 import torch
 
+from errors import ImpossibleCombination
 from training.checkpoint import unpack
 from training.cms import cms
 from training.environment import environment
 from training.run import Run, resumed
+from training.scorer import score
+from training.stacking import push_levels
+from training.ttt import ttt
 from training.windows import as_tensor
 
 PLAIN = {"composition": "attention", "rule": "none", "ngram": 2}
@@ -53,6 +57,108 @@ def test_a_run_cut_between_two_updates_of_a_level_goes_on_bit_for_bit(recipe, te
     again = resumed(*unpack(cut.checkpoint(environment())))
     assert before + [again.train(text) for _ in range(6)] == losses
     assert again.checkpoint(environment()) == whole.checkpoint(environment())
+
+
+def test_levels_and_test_time_training_go_on_together_bit_for_bit(recipe, text, texts):
+    mode = list(ttt)[list(cms).index(recipe().cms) % len(list(ttt))]
+    prepared = {"e2e.outer_fraction": 0.5} if mode == "e2e" else {}
+    fields = {"cms.levels": 3, "ttt": mode, "ttt.stride": 64, "cms.flush": "apply", **prepared}
+    whole, losses = trained(recipe(**fields), text, 8, 8)
+    cut, before = trained(recipe(**fields), text, 5, 8)
+    again = resumed(*unpack(cut.checkpoint(environment())))
+    assert before + [again.train(text) for _ in range(3)] == losses
+    assert again.checkpoint(environment()) == whole.checkpoint(environment())
+    assert any(".slower." in name for name in whole.adaptation.start().fast)
+    held_out = texts.split("validation")[:400]
+    adapted = whole.measure(held_out, [400])
+    assert again.measure(held_out, [400]) == adapted
+    assert score(whole.predict, held_out, probe_seed=0).nll_sum != adapted.nll_sum
+    assert again.checkpoint(environment()) == whole.checkpoint(environment())
+
+
+def test_levels_are_scored_at_the_average_that_their_optimizers_keep(recipe, text, texts):
+    fields = {"cms.levels": 3, "optimizer": "schedulefree"}
+    if recipe().cms in ("nested", "sequential"):
+        with pytest.raises(ImpossibleCombination, match=f"schedulefree does not combine with cms {recipe().cms}"):
+            recipe(**fields)
+        return
+    chosen = recipe(**fields)
+    whole, _ = trained(chosen, text, 11, 11)
+    cut, _ = trained(chosen, text, 5, 11)
+    again = resumed(*unpack(cut.checkpoint(environment())))
+    for _ in range(6):
+        again.train(text)
+    held_out = texts.split("validation")
+    assert again.measure(held_out, [len(held_out)]) == whole.measure(held_out, [len(held_out)])
+    assert again.checkpoint(environment()) == whole.checkpoint(environment())
+    for slow in whole.optimizer.slow:
+        for name, weight in slow.part.moved.items():
+            y, z = weight.detach().clone(), slow.inner.inner.state[weight]["z"]
+            with whole.optimizer.evaluation_weights():
+                torch.testing.assert_close(weight, (y - 0.1 * z) / 0.9, msg=name)
+            assert torch.equal(y, z) is (int(slow.fires) == 1)
+            assert torch.equal(weight, y)
+
+
+STACKED = {"cms": "independent", "cms.levels": 3, "cms.stack": 0.5, "cms.heads": 3}
+
+
+@pytest.mark.parametrize("fields", [{"cms": "basic", "cms.levels": 3, "cms.stack": 0.5}, STACKED])
+def test_levels_that_come_one_by_one_change_nothing_when_they_come_and_then_learn(small, text, fields):
+    recipe = small(**{**PLAIN, **fields, "blocks": 2, "cms.ratio": 2, "cms.aggregation": "chain"})
+    run, ids = Run(recipe, 5, 12), text[None, :40].long()
+    plain = Run(small(blocks=2, **PLAIN), 5, 12)
+    with torch.no_grad():
+        for name, weight in run.model.named_parameters():
+            if name in dict(plain.model.named_parameters()):
+                weight.copy_(dict(plain.model.named_parameters())[name])
+    losses, files = [], {}
+    for step in range(12):
+        if step in (3, 6):
+            before = run.model(ids)[0]
+            assert push_levels(run.model, step, 12)
+            run.deepen(step)
+            torch.testing.assert_close(run.model(ids)[0], before)
+            run = resumed(*unpack(files[step]))
+        losses.append(run.train(text))
+        files[step + 1] = run.checkpoint(environment())
+    assert losses[:3] == pytest.approx([plain.train(text) for _ in range(3)])
+    assert [levels.present for levels in run.model.levels()] == [3, 3]
+    for levels in run.model.levels():
+        assert all(weight.abs().max() > 0 for weight in levels.parameters() if weight.ndim == 2)
+    again = resumed(*unpack(files[7]))
+    assert [again.train(text) for _ in range(5)] == losses[7:]
+    assert again.checkpoint(environment()) == files[12]
+    assert losses[-1] < losses[0]
+
+
+def test_parts_of_a_level_move_at_steps_of_their_own(small, text):
+    fields = {"cms": "independent", "cms.ratio": 4, "cms.heads": 4}
+    run, moved = Run(small(**{**PLAIN, **fields}), 5, 30), [[] for _ in range(4)]
+    for step in range(8):
+        parts = [part.down.weight for part in next(run.model.levels()).slower[0].parts]
+        before = [part.detach().clone() for part in parts]
+        run.train(text)
+        for part in range(4):
+            if not torch.equal(before[part], parts[part]):
+                moved[part].append(step)
+    assert sorted(step for steps in moved for step in steps) == list(range(8))
+    assert all(later - first == 4 for first, later in moved)
+
+
+def test_a_penalty_draws_learned_gates_to_their_levels_paces(small, text):
+    fields = {"cms": "basic", "cms.levels": 3, "cms.ratio": 4, **GATED, "cms.anneal": 1.0}
+    far = {}
+    for weight in (0.0, 100.0):
+        run = Run(small(**{**PLAIN, **fields, "cms.gate_penalty": weight, "optimizer": "adamw"}), 5, 40)
+        for _ in range(40):
+            run.train(text)
+        levels, found = next(run.model.levels()), []
+        levels.penalty, levels.watch = 1.0, found.append
+        run.model(text[None, :200].long())
+        far[weight] = found[0].item()
+        assert run.effective().digest == run.recipe.digest
+    assert far[100.0] < 0.2 * far[0.0]
 
 
 def test_every_option_reaches_the_engine(recipe):

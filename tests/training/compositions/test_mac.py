@@ -9,11 +9,12 @@ from training.run import Run
 READS = ["token", "segment_start"]
 
 
-@pytest.fixture(params=READS)
+@pytest.fixture(params=[("token", 0), ("segment_start", 0), ("token", 3)], ids=lambda param: f"{param[0]}-{param[1]}")
 def layer(request, small):
     """A MAC layer with segments of 7 tokens, every branch shaken."""
     torch.manual_seed(0)
-    fields = {"mac.segment": 7, "mac.persistent": 2, "mac.read": request.param}
+    fields = {"mac.segment": 7, "mac.persistent": 2, "mac.read": request.param[0]}
+    fields |= {"mac.summaries": request.param[1]}
     mac = Mac(small(composition="mac", window=5, **fields)).double()
     with torch.no_grad():
         for parameter in mac.parameters():
@@ -33,12 +34,16 @@ def by_definition(mac, x):
             before, start = memory, t
         seen = range(max(start, t - mac.attention.window + 1), t + 1)
         q, k, v = mac.attention.project(x)
-        _, hk, hv = mac.attention.project(torch.cat([mac.memory.recall(x[:, j : j + 1], before) for j in seen], 1))
+        asked = (
+            [x[:, j : j + 1] for j in seen] if not mac.summaries else [each.expand(2, 1, -1) for each in mac.queries]
+        )
+        _, hk, hv = mac.attention.project(torch.cat([mac.memory.recall(each, before) for each in asked], 1))
         _, pk, pv = mac.attention.project(mac.persistent.tokens.expand(2, -1, -1))
         turned = rotate(q[:, :, t : t + 1], t - start)
         scores = [
             q[:, :, t : t + 1] @ pk.mT,
-            *(turned @ rotate(hk[:, :, i : i + 1], j - start).mT for i, j in enumerate(seen)),
+            *([q[:, :, t : t + 1] @ hk.mT] if mac.summaries else []),
+            *(turned @ rotate(hk[:, :, i : i + 1], j - start).mT for i, j in enumerate(seen) if not mac.summaries),
             *(turned @ rotate(k[:, :, j : j + 1], j - start).mT for j in seen),
         ]
         values = torch.cat([pv, hv, v[:, :, seen.start : seen.stop]], 2)
@@ -92,5 +97,5 @@ def test_what_is_carried_does_not_grow_with_the_text(layer):
 
 @pytest.mark.parametrize("read", READS)
 def test_every_option_reaches_the_engine(small, read):
-    recipe = small(composition="mac", **{"mac.read": read, "mac.segment": 9, "mac.persistent": 6})
+    recipe = small(composition="mac", **{"mac.read": read, "mac.segment": 9, "mac.persistent": 6, "mac.summaries": 5})
     assert Run(recipe, 0, 1).effective().digest == recipe.digest

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from errors import ImpossibleCombination
+from errors import ImpossibleCombination, UnknownName
 from tests.memories import inputs, ready, sizes
 from training.biases import biases
 from training.newton_schulz import near_orthogonal
@@ -124,6 +124,13 @@ def test_a_network_moves_by_the_gradient_that_autograd_finds(name, wrap):
         ("yaad", {"local": 0.0}, {}),
         ("moneta", {"read_at": "chunk_start"}, {"read_at": "before"}),
         ("memora", {}, {"read_at": "before"}),
+        ("lattice", {"read_at": "chunk_start", "bound": "none"}, {"read_at": "before"}),
+        (
+            "lattice",
+            {"read_at": "chunk_start", "form": "encoding", "bound": "none"},
+            {"read_at": "before", "form": "encoding"},
+        ),
+        ("lattice", {"read_at": "chunk_start", "across": "additive"}, {"read_at": "before"}),
     ],
 )
 def test_a_frozen_rule_whose_period_is_one_token_is_the_live_rule(name, options, live):
@@ -163,6 +170,35 @@ def test_slots_of_lattice_keep_unit_length_and_turn_across_themselves():
     slots, gradient = end.slots, torch.randn_like(end.slots)
     across = rule.inner.retention.direct(slots, gradient)
     assert (across * slots).sum(-1).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("across", ["gated", "additive"])
+def test_a_frozen_lattice_drifts_from_the_live_one_by_no_more_than_its_step_and_period(across):
+    far = []
+    for theta, period in ((0.05, 4), (0.05, 16), (0.5, 16)):
+        frozen, live = ready("lattice_frozen", period=period, across=across), ready("lattice")
+        q, k, v, gates = inputs(live, 64)
+        given = {"log_retain": torch.zeros_like(gates["theta"]), "theta": torch.full_like(gates["theta"], theta)}
+        y, end = frozen.segment(frozen.initial(q, v), q, k, v, given, 8)
+        expected, _ = scan(live, live.initial(q, v), q, k, v, given)
+        far.append(((y - expected).norm() / expected.norm()).item())
+        torch.testing.assert_close(end.begun.norm(dim=-1), torch.ones_like(end.begun[..., 0]))
+    assert 0 < far[0] < far[1] < far[2]
+    assert far[0] < 0.1
+
+
+def test_slots_with_gates_turn_towards_values_across_themselves_and_keep_their_length():
+    rule = ready("lattice_gate")
+    q, k, v, _ = inputs(rule, 1)
+    s, gate = rule.initial(q, v).slots, {"log_retain": torch.zeros(2, 3).double(), "theta": torch.ones(2, 3).double()}
+    end = rule.step(rule.initial(q, v), k[:, :, 0], v[:, :, 0], gate)
+    for b, h, i in ((0, 0, 0), (1, 2, 7), (0, 1, 15)):
+        slot, value = s[b, h, i], v[b, h, 0]
+        turned = torch.sigmoid(slot @ k[b, h, 0]) * value
+        moved = slot + turned - slot * (slot @ turned)
+        torch.testing.assert_close(end.slots[b, h, i], moved / moved.norm())
+    shares = (end.slots @ q[:, :, 0, :, None]).softmax(-2)
+    torch.testing.assert_close(rule.read(end, q[:, :, 0]), (shares * end.slots).sum(-2))
 
 
 @pytest.mark.parametrize("form", ["decoding", "encoding"])
@@ -208,12 +244,30 @@ def test_an_elastic_net_sets_weights_to_exactly_zero():
     assert not (other.M_BHKV == 0).any()
 
 
-@pytest.mark.parametrize("per", ["channel", "token"])
+@pytest.mark.parametrize("per", ["channel", "token", "switch"])
 def test_a_wild_token_moves_a_huber_memory_no_further_than_a_large_one(per):
     rule = chosen(rule="titans", bias="huber", **{"huber.per": per})
     q, k, v, gates = inputs(rule, 1)
     ends = [rule.segment(rule.initial(q, v), q, k, v.sign() * size, gates, 1)[1].M_BHKV for size in (10.0, 1000.0)]
     torch.testing.assert_close(*ends)
+
+
+def test_yaad_as_printed_switches_at_the_delta_of_each_token():
+    rule = ready("yaad_switch", wrap="none")
+    q, k, v, _ = inputs(rule, 1)
+    start, x = rule.initial(q, v), k[:, :, 0, :, None]
+    W1, W2 = (A.clone().requires_grad_() for A in start[:2])
+    e = (W2 @ torch.nn.functional.silu(W1 @ x)).squeeze(-1) - v[:, :, 0]
+    delta = e.detach().norm(dim=-1) * torch.tensor([0.5, 2.0, 0.5], dtype=torch.float64)
+    near = torch.tensor([False, True, False])[:, None]
+    loss = torch.where(near, e.square() / 2, delta[..., None] * (10 * e).cosh().log() / 10).sum()
+    learned = delta.clone().requires_grad_()
+    gate = {"log_retain": torch.zeros_like(delta), "theta": torch.full_like(delta, 0.1), "delta": learned}
+    end = rule.step(start, k[:, :, 0], v[:, :, 0], gate)
+    for A, after, gradient in zip(start[:2], end[:2], torch.autograd.grad(loss, (W1, W2)), strict=True):
+        torch.testing.assert_close(after, A - 0.1 / W1.shape[-2] * gradient)
+    (by_delta,) = torch.autograd.grad(end.A2_BHOU.sum(), learned)
+    assert by_delta.ne(0).tolist() == [[True, False, True]] * 2
 
 
 def test_atlas_learns_from_its_window_as_autograd_finds_and_from_nothing_older():
@@ -237,6 +291,39 @@ def test_atlas_with_a_window_of_one_is_titans():
     y, _ = atlas.segment(atlas.initial(q, v), q, k, v, {**gates, "gamma": torch.ones_like(gates["gamma"])}, 8)
     other, _ = titans.segment(titans.initial(q, v), q, k, v, gates, 8)
     torch.testing.assert_close(y, other)
+
+
+@pytest.mark.parametrize("bias", ["none", "huber"])
+@pytest.mark.parametrize("read_at", ["after", "before"])
+def test_atlas_that_moves_at_every_few_tokens_is_its_definition_at_any_cut(bias, read_at):
+    fields = {"atlas.newton_schulz": True, "atlas.ns_every": 5, "atlas.window": 3, "atlas.read_at": read_at}
+    rule = chosen(rule="atlas", bias=bias, **fields)
+    q, k, v, gates = inputs(rule, 31)
+    slow, end = scan(rule, rule.initial(q, v), q, k, v, gates)
+    state, parts = rule.initial(q, v), []
+    for start, stop in ((0, 1), (1, 5), (5, 12), (12, 31)):
+        tokens = (x[:, :, start:stop] for x in (q, k, v))
+        y, state = rule.segment(state, *tokens, {n: g[:, :, start:stop] for n, g in gates.items()}, 8)
+        parts.append(y)
+    torch.testing.assert_close(torch.cat(parts, 2), slow, rtol=1e-9, atol=1e-10)
+    for one, other in zip(state, end, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+    moves = [torch.equal(slow[0, 0, t] * 0, slow[0, 0, t]) for t in range(5)]
+    assert moves == ([True] * 4 + [False] if read_at == "after" else [True] * 5)
+
+
+def test_newton_schulz_can_be_left_out_of_the_gradient_and_of_no_value():
+    values, gradients = [], []
+    for mode in ("unroll", "straight"):
+        rule = ready("atlas", newton_schulz=True, ns_grad=mode)
+        q, k, v, gates = inputs(rule, 1)
+        y, end = rule.segment(rule.initial(q, v), q, k, v.requires_grad_(), gates, 1)
+        values.append(y)
+        gradients.append(torch.autograd.grad(end.M_BHKV.sum(), v)[0])
+    torch.testing.assert_close(*values)
+    share = gates["theta"] * gates["gamma"] / 4
+    torch.testing.assert_close(gradients[1], (share[..., None] * k.sum(-1, keepdim=True)).expand_as(v))
+    assert not torch.allclose(*gradients)
 
 
 def test_newton_schulz_brings_singular_values_near_one():
@@ -277,6 +364,30 @@ def test_gradient_modes_change_gradients_and_no_value(name):
     assert not torch.allclose(full, first_order)
 
 
+MATRICES = [name for name in rules if rules.about(name)["fields"]["gradient"]["choices"] == ["full", "truncated"]]
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_no_gradient_flows_from_one_window_to_the_last_where_it_is_truncated(name):
+    rule = ready(name, gradient="truncated", truncate=8)
+    q, k, v, gates = inputs(rule, 16)
+    v.requires_grad_()
+    y, _ = rule.segment(rule.initial(q, v), q, k, v, gates, 4)
+    (gradient,) = torch.autograd.grad(y[:, :, 8:].square().sum(), v)
+    assert not gradient[:, :, :8].any()
+    assert gradient[:, :, 8:].any()
+
+
+def test_delta_with_its_error_before_the_decay_is_delta_of_other_gates_and_values():
+    pre, post = ready("delta", error_on="pre_decay"), ready("delta")
+    q, k, v, gates = inputs(pre, 50)
+    retain = gates["log_retain"].exp()
+    y, _ = pre.segment(pre.initial(q, v), q, k, v, gates, 16)
+    mapped = {**gates, "beta": gates["beta"] / retain}
+    expected, _ = scan(post, post.initial(q, v), q, k, retain[..., None] * v, mapped)
+    torch.testing.assert_close(y, expected)
+
+
 def pairs():
     """(rule, bias, retention) of every combination that a header allows, other than the rule's own."""
     for name in rules:
@@ -305,8 +416,22 @@ def test_every_bias_and_retention_that_a_rule_admits_works_with_it(name, bias, r
         ({"rule": "lattice", "retention": "kl"}, "lattice does not combine with retention kl"),
         ({"rule": "moneta_frozen", "retention": "lq", "lq.link": "mirror"}, "does not combine with lq.link mirror"),
         ({"rule": "none", "composition": "attention", "bias": "l2"}, "l2 does not combine with rule none"),
+        ({"rule": "atlas", "rule.norm_of_qk": "rms"}, "atlas does not combine with rule.norm_of_qk rms"),
+        ({"rule": "titans", "delta.error_on": "pre_decay"}, "an option of the rule delta; this recipe has rule titans"),
     ],
 )
 def test_an_impossible_pair_is_refused_by_name(fields, named):
     with pytest.raises(ImpossibleCombination, match=named):
         recipe_from(fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "raised", "named"),
+    [
+        ({"rule": "titans", "titans.gradient": "first_order"}, UnknownName, "titans.gradient"),
+        ({"rule": "atlas", "atlas.error_on": "pre_decay"}, UnknownName, "titans.error_on"),
+    ],
+)
+def test_what_a_rule_does_not_offer_is_refused_with_what_comes_nearest(given, raised, named):
+    with pytest.raises(raised, match=named):
+        recipe_from(given)

@@ -2,7 +2,11 @@ import pytest
 import torch
 
 from tests.memories import inputs, ready
+from training.checkpoint import unpack
+from training.environment import environment
 from training.rules import rules, scan
+from training.run import Run, resumed
+from training.windows import as_tensor
 
 
 def flat(state):
@@ -40,6 +44,49 @@ def test_one_local_of_chunk_one_over_the_whole_text_is_titans_without_momentum_f
     empty = titans.initial(q, v)
     expected, _ = scan(titans, empty._replace(M_BHKV=start), q, k, v, still)
     torch.testing.assert_close(tnt.segment(tnt.initial(q, v), q, k, v, gates, 8)[0], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_the_second_stage_has_smaller_chunks_in_the_same_shards_exactly(chunk):
+    rule = ready("tnt", locals=2, chunk=4, shard=1, period=6, second=0.25, second_chunk=chunk)
+    q, k, v, gates = inputs(rule, 43)
+    learned = rule.inner.learned
+    early, late = (rule.in_stage(progress).with_learned(learned) for progress in (0.7, 0.8))
+    slow, end = scan(late, late.initial(q, v), q, k, v, gates)
+    state, parts = late.initial(q, v), []
+    for start, stop in ((0, 1), (1, 9), (9, 30), (30, 43)):
+        tokens = (x[:, :, start:stop] for x in (q, k, v))
+        y, state = late.segment(state, *tokens, {n: g[:, :, start:stop] for n, g in gates.items()}, 8)
+        parts.append(y)
+    torch.testing.assert_close(torch.cat(parts, 2), slow, rtol=1e-10, atol=1e-10)
+    for one, other in zip(flat(state), flat(end), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    first, _ = early.segment(early.initial(q, v), q, k, v, gates, 8)
+    alone = ready("tnt", locals=2, chunk=4, shard=1, period=6).with_learned(learned)
+    assert torch.equal(first, alone.segment(alone.initial(q, v), q, k, v, gates, 8)[0])
+    assert not torch.allclose(first, slow)
+    other = ready("tnt", locals=2, chunk=4, shard=1, period=6, second=1.0, second_chunk=4).with_learned(learned)
+    assert torch.equal(
+        first, other.in_stage(0.0).with_learned(learned).segment(other.initial(q, v), q, k, v, gates, 8)[0]
+    )
+
+
+def test_a_run_is_scored_and_served_in_the_stage_that_it_was_trained_in(small, texts):
+    fields = {"rule": "tnt", "tnt.second": 0.5, "tnt.second_chunk": 2}
+    recipe, text = small(**fields), as_tensor(texts.split("train"))
+    run, chunks = Run(recipe, 1, 4), []
+    for _ in range(4):
+        run.train(text)
+        (memory,) = run.model.memories()
+        chunks.append(memory.rule.inner.stage)
+    assert chunks == [1, 1, 2, 2]
+    assert run.effective().digest == recipe.digest
+    again = resumed(*unpack(run.checkpoint(environment())))
+    held_out = texts.split("validation")[:300]
+    assert again.measure(held_out, [300]) == run.measure(held_out, [300])
+    plain = Run(small(rule="tnt"), 1, 4)
+    plain.model.load_state_dict(run.model.state_dict())
+    assert plain.measure(held_out, [300]).nll_sum != run.measure(held_out, [300]).nll_sum
 
 
 def test_locals_forget_what_came_before_their_shard_and_the_global_memory_does_not():

@@ -10,20 +10,20 @@ from training.rules import rules
 from training.run import Run, resumed
 from training.windows import as_tensor
 
-SIZE = {"width": 16, "heads": 2, "window": 8, "ngram": 2, "ngram_buckets": 64, "context": 64, "batch": 2}
+SIZE = {"width": 16, "heads": 2, "window": 8, "ngram": 2, "ngram_buckets": 64, "context": 24, "batch": 2}
 
 
 @pytest.mark.parametrize("name", rules)
-def test_a_model_with_the_rule_learns_and_goes_on_from_a_checkpoint_bit_by_bit(name, texts):
+def test_a_model_with_the_rule_goes_on_from_a_checkpoint_bit_by_bit(name, texts):
     text = as_tensor(texts.split("train"))
     run = Run(recipe_from({**SIZE, "rule": name}), 1, 12)
-    losses = [run.train(text) for _ in range(10)]
+    for _ in range(3):
+        run.train(text)
     again = resumed(*unpack(run.checkpoint(environment())))
     rest = [run.train(text) for _ in range(2)]
     assert [again.train(text) for _ in range(2)] == rest
     assert again.checkpoint(environment()) == run.checkpoint(environment())
     assert run.finite()
-    assert sum(rest) / 2 < 0.75 * losses[0]
 
 
 def test_what_a_recipe_asks_of_its_rule_reaches_the_model_and_its_echo():
