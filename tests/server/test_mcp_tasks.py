@@ -11,8 +11,6 @@ from mcp_types import CallToolRequestParams
 from starlette.testclient import TestClient
 
 from db import chunks, entry_runs, tasks, tokens, workers
-from db.tasks import UnknownTask
-from errors import Refusal
 from server.app import create_app
 from server.engine import Engine
 from server.mcp_tasks import EXTENSION
@@ -273,18 +271,3 @@ def test_a_plan_whose_process_died_is_taken_up_by_the_next_that_is_asked(runtime
     with runtime.store.reading() as session:
         stored = tasks.find(session, task.id, "ann")
     assert stored.answer["structuredContent"]["race"] == "planned"
-
-
-def test_the_store_gives_a_task_to_its_principal_only_and_keeps_the_first_answer(runtime):
-    now = runtime.context().now
-    with runtime.store.transaction() as session:
-        task = tasks.add(session, "ann", "plan_race", {}, now, 10)
-        assert not tasks.take(session, task.id, now, 10)
-        assert tasks.take(session, task.id, now + timedelta(seconds=11), 10)
-        tasks.finish(session, task.id, {"first": 1}, now)
-        tasks.finish(session, task.id, {"second": 2}, now)
-        assert not tasks.take(session, task.id, now + timedelta(seconds=99), 10)
-        assert tasks.find(session, task.id, "ann").answer == {"first": 1}
-        with pytest.raises(UnknownTask):
-            tasks.find(session, task.id, "bob")
-    assert issubclass(UnknownTask, Refusal)
