@@ -26,25 +26,29 @@ from tests.conformance.tools import TOOLS
 LONG_ENOUGH = b"conformance fixtures share no secret"
 
 
+def fixtures(runtime):
+    """The server that the suite is run against."""
+    own = parts(runtime)
+    more = replace(
+        own,
+        tools=dict(sorted({**own.tools, **TOOLS, **TASKS}.items())),
+        sources={**own.sources, **SOURCES},
+        guides={**own.guides, **GUIDES},
+        completers={**own.completers, **COMPLETERS},
+    )
+    server = mcp_server(more)
+    sealed = RequestStateSecurity(keys=[LONG_ENOUGH])
+    server.middleware.append(RequestStateBoundary(sealed, default_audience="igla"))
+    add_older(server)
+    return server
+
+
 def main(port):
     with tempfile.TemporaryDirectory() as data, socket.create_server(("127.0.0.1", port)) as listening:
         runtime = open_runtime(Settings(data=Path(data), port=port))
-        own = parts(runtime)
-        more = replace(
-            own,
-            tools=dict(sorted({**own.tools, **TOOLS, **TASKS}.items())),
-            sources={**own.sources, **SOURCES},
-            guides={**own.guides, **GUIDES},
-            completers={**own.completers, **COMPLETERS},
-        )
-        server = mcp_server(more)
-        server.middleware.append(
-            RequestStateBoundary(RequestStateSecurity(keys=[LONG_ENOUGH]), default_audience="igla")
-        )
-        add_older(server)
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
         print(f"conformance fixtures at {address}", file=sys.stderr, flush=True)  # noqa: T201
-        config = uvicorn.Config(create_app(runtime, server), http="h11", log_level="warning")
+        config = uvicorn.Config(create_app(runtime, fixtures(runtime)), http="h11", log_level="warning")
         uvicorn.Server(config).run(sockets=[listening])
 
 
