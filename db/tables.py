@@ -409,6 +409,25 @@ class EntryRun(Base, table=True):
     receipt: str | None = Field(sa_type=Text)
 
 
+class Task(Base, table=True):
+    """A handle on a long call. subject: the rows, or the arguments, that its state is read from.
+
+    answer: what the call gave, where no other row keeps it; lease_expires_at: until when a process is at work on it.
+    """
+
+    __tablename__ = "task"
+    __table_args__ = (CheckConstraint("(answer IS NULL) = (finished_at IS NULL)", name="answer"),)
+    id: str = Field(primary_key=True)
+    principal: str
+    tool: str
+    subject: dict[str, Any] = Field(sa_type=Canonical)
+    created_at: datetime
+    lease_expires_at: datetime | None
+    answer: dict[str, Any] | None = Field(sa_type=Canonical)
+    finished_at: datetime | None
+    cancelled_at: datetime | None
+
+
 class Enrolled(Base, table=True):
     """The public key of a worker whose receipts count until `revoked_at`."""
 
@@ -442,6 +461,7 @@ SAMPLE, SUPERSEDED, STANDING, DECISION = table(Sample), table(SupersededSample),
 WORKER, TOKEN, ARTIFACT, REQUEST = table(Worker), table(Token), table(Artifact), table(ChunkRequest)
 SCORE, ENROLLED = table(ScoreRequest), table(Enrolled)
 ENTRY, ENTRY_RUN = table(Entry), table(EntryRun)
+TASK = table(Task)
 
 
 def state_is(of: FromClause, *states: str) -> ColumnElement[bool]:

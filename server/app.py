@@ -8,23 +8,52 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.exceptions import HTTPException
 
 from db import races
-from db.tokens import Principal
 from errors import InvalidValue, Refusal
 from server.artifacts import add_artifacts
-from server.auth import Gate, refused
-from server.mcp import mcp_server
+from server.auth import Gate, context_of, refused
+from server.mcp import mcp_server, parts_of
+from server.mcp_parts import Parts
 from server.runtime import Runtime
-from server.toolbox import Tool, call, toolbox
-from tools import Context
+from server.toolbox import Tool, call, enabled, toolbox
+
+REFUSAL = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("code", "message", "next_step")},
+    "required": ["code", "message", "next_step"],
+}
+"""JSON Schema of a refusal."""
 
 
-def create_app(runtime: Runtime) -> FastAPI:
-    """The web application over an open runtime."""
-    tools = toolbox()
-    mcp = mcp_server(tools, lambda request: context_of(runtime, request))
+class UnknownRoute(Refusal):
+    """Tools answer to POST /api/<tool>, MCP at /mcp; /openapi.json lists every address."""
+
+    code = "unknown_route"
+    status = 404
+
+
+class WrongMethod(Refusal):
+    """Use a method that the header Allow names."""
+
+    code = "wrong_method"
+    status = 405
+
+
+class Defect(Refusal):
+    """Tell the operator when it was; the server's log says more."""
+
+    code = "internal_error"
+    status = 500
+
+
+def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> FastAPI:
+    """The web application over an open runtime, with igla's MCP server or another."""
+    tools = offered(runtime)
+    mcp = mcp or mcp_server(parts(runtime))
     mcp_app = mcp.streamable_http_app(transport_security=security(runtime.settings.hosts))
 
     @asynccontextmanager
@@ -34,9 +63,18 @@ def create_app(runtime: Runtime) -> FastAPI:
             yield
             await asyncio.wait([warming])
 
-    app = FastAPI(title="igla", version="0.1.0", description="Race server for agent-run training.", lifespan=lifespan)
+    app = FastAPI(
+        title="igla",
+        version="0.1.0",
+        description="Race server for agent-run training.",
+        lifespan=lifespan,
+        redirect_slashes=False,  # behind a proxy a redirect leads to plain HTTP; the refusal says where to go
+        responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
+    )
     app.add_middleware(Gate, runtime=runtime)
     app.add_exception_handler(Refusal, refuse)
+    app.add_exception_handler(HTTPException, no_route)
+    app.add_exception_handler(Exception, defect)
     for tool in tools.values():
         add_tool(app, runtime, tool)
     add_artifacts(app, runtime)
@@ -53,8 +91,18 @@ def create_app(runtime: Runtime) -> FastAPI:
             races.listing(session)
         return {"status": "ready"}
 
-    app.mount("/", mcp_app)
+    app.router.routes.extend(mcp_app.routes)  # not mounted: a mount would answer every other path too
     return app
+
+
+def offered(runtime: Runtime) -> dict[str, Tool]:
+    """The tools that the operator lets out."""
+    return enabled(toolbox(), runtime.settings.toolset_names, runtime.settings.read_only)
+
+
+def parts(runtime: Runtime) -> Parts:
+    """What igla offers over MCP."""
+    return parts_of(offered(runtime), lambda request: context_of(runtime, request))
 
 
 def add_tool(app: FastAPI, runtime: Runtime, tool: Tool) -> None:
@@ -105,19 +153,27 @@ async def body_of(request: Request) -> dict[str, Any]:
     return body
 
 
-def context_of(runtime: Runtime, request: Request | None) -> Context:
-    """The context of the request's principal; without a request (stdio) that of the local operator."""
-    if request is None:
-        return runtime.context()
-    principal: Principal = request.scope["igla.principal"]
-    return runtime.context(principal.name, principal.scopes)
-
-
 def security(hosts: list[str]) -> TransportSecuritySettings:
     """MCP's own check of Host and Origin, for the same names as the gate's."""
     names = [form for host in hosts for form in (host, f"{host}:*")]
     origins = [f"{scheme}://{name}" for name in names for scheme in ("http", "https")]
     return TransportSecuritySettings(enable_dns_rebinding_protection=True, allowed_hosts=names, allowed_origins=origins)
+
+
+async def no_route(request: Request, error: Exception) -> Response:
+    """An address or a method that nothing answers to; other errors of the framework keep their status."""
+    assert isinstance(error, HTTPException)
+    kind = {404: UnknownRoute, 405: WrongMethod}.get(error.status_code)
+    if kind is None:
+        return JSONResponse({"code": "refused", "message": error.detail, "next_step": ""}, error.status_code)
+    answer = refused(kind("Nothing answers to this address." if kind is UnknownRoute else "It takes another method."))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def defect(request: Request, error: Exception) -> Response:
+    """A mistake of ours: the log has it, the caller gets a code."""
+    return refused(Defect("The server made a mistake."))
 
 
 async def refuse(request: Request, error: Exception) -> Response:

@@ -5,8 +5,12 @@ import hashlib
 import hmac
 import math
 import time
+from functools import lru_cache
 from urllib.parse import urlsplit
 
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,6 +18,7 @@ from db import tokens
 from db.tokens import Principal
 from errors import Refusal
 from server.runtime import Runtime
+from tools import Context
 
 PUBLIC = frozenset({"/healthz", "/readyz"})
 LARGEST_BODY = 4 * 1024 * 1024
@@ -71,7 +76,9 @@ class Gate:
             streamed = scope["method"] == "PUT" and scope["path"].startswith(STREAMED)
             if not streamed and int(headers.get("content-length", "0") or 0) > LARGEST_BODY:
                 raise BodyTooLarge(f"A request may have {LARGEST_BODY} bytes.")
-            scope["igla.principal"] = await self.principal(headers.get("authorization", ""))
+            principal = await self.principal(headers.get("authorization", ""))
+            scope["igla.principal"] = principal
+            scope["user"] = session_owner(principal)
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send)
             return
@@ -122,6 +129,20 @@ class Gate:
         """Whether the store has a token."""
         with self.runtime.store.reading() as session:
             return tokens.any_exists(session)
+
+
+def context_of(runtime: Runtime, request: Request | None) -> Context:
+    """The context of the request's principal; without a request (stdio) that of the local operator."""
+    if request is None:
+        return runtime.context()
+    principal: Principal = request.scope["igla.principal"]
+    return runtime.context(principal.name, principal.scopes)
+
+
+@lru_cache(1000)
+def session_owner(principal: Principal) -> AuthenticatedUser:
+    """The principal as the MCP SDK knows one: a session of the older era answers to nobody else."""
+    return AuthenticatedUser(AccessToken(token="", client_id=principal.name, scopes=sorted(principal.scopes)))
 
 
 def check_origin(headers: dict[str, str], hosts: list[str]) -> None:

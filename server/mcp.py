@@ -1,68 +1,120 @@
-"""MCP doorway: the toolbox over the official SDK, both protocol eras, streamable HTTP and stdio."""
+"""MCP doorway: what igla offers over the official SDK, both protocol eras, streamable HTTP and stdio."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import mcp_types as types
+from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
 from errors import Refusal, unknown
-from server.toolbox import Tool, call
+from server.mcp_completions import completed, completers
+from server.mcp_parts import Call, Parts, protocol_error
+from server.mcp_prompts import guides
+from server.mcp_resources import page, read, sources
+from server.mcp_tasks import add_tasks, as_task, wants_task
+from server.mcp_tools import instructions, offers, visible
+from server.toolbox import Tool
 from tools import Context
 
-INSTRUCTIONS = """igla runs races between training recipes and measures them itself. Play: submit_job or plan_race,
-then claim_job, then run_chunk until its decision is not "continue", then leaderboard. Numbers are bits per byte on
-validation text, lower is better. A refusal begins with a stable code and ends with the next step."""
+HINTS = {
+    "tools/list": CacheHint(ttl_ms=60_000, scope="private"),
+    "prompts/list": CacheHint(ttl_ms=600_000, scope="public"),
+    "resources/templates/list": CacheHint(ttl_ms=600_000, scope="public"),
+    "resources/list": CacheHint(ttl_ms=5_000, scope="private"),
+    "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
+    "server/discover": CacheHint(ttl_ms=600_000, scope="public"),
+}
+"""How long a client may keep an answer. What depends on the caller is private."""
 
-ContextFor = Callable[[Any], Context]
-"""Builds a tool's context from the transport's request (None on stdio)."""
+
+def parts_of(tools: Mapping[str, Tool], context_for: Callable[[Any], Context]) -> Parts:
+    """All that igla offers over MCP with these tools. context_for: of a transport's request, which is None on stdio."""
+    return Parts(
+        context_for=context_for,
+        instructions=instructions(tools),
+        tools=offers(tools, context_for),
+        sources=sources(tools),
+        guides=guides(tools, context_for),
+        completers=completers(),
+    )
 
 
-def mcp_server(tools: Mapping[str, Tool], context_for: ContextFor) -> Server[dict[str, Any]]:
-    """An MCP server that offers the tools."""
-    listed = types.ListToolsResult(tools=[definition(tool) for tool in tools.values()])
-    schemas = {tool.name: tool.input_schema for tool in listed.tools}
+def mcp_server(parts: Parts) -> Server[dict[str, Any]]:
+    """An MCP server that offers the parts."""
+    prompts = types.ListPromptsResult(prompts=[one.definition for one in parts.guides.values()])
+    templates = types.ListResourceTemplatesResult(
+        resource_templates=[template for source in parts.sources.values() for template in source.templates]
+    )
 
-    async def list_tools(ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return listed
+    async def list_tools(ctx: Call, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        last_page(params)
+        scopes = parts.context_for(ctx.request).scopes
+        return types.ListToolsResult(tools=[one.definition for one in visible(parts.tools, scopes)])
 
-    async def call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        if params.name not in tools:
-            raise MCPError(types.INVALID_PARAMS, str(unknown("tool", params.name, tools)))
+    async def call_tool(ctx: Call, params: types.CallToolRequestParams) -> Any:
+        offer = parts.tools.get(params.name)
+        if offer is None:
+            raise protocol_error(unknown("tool", params.name, parts.tools))
+        if offer.task is not None and wants_task(ctx):
+            return await as_task(offer.task, parts.context_for(ctx.request), params)
+        return await offer.call(ctx, params)
+
+    async def list_prompts(ctx: Call, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+        last_page(params)
+        return prompts
+
+    async def get_prompt(ctx: Call, params: types.GetPromptRequestParams) -> Any:
+        if params.name not in parts.guides:
+            raise protocol_error(unknown("prompt", params.name, parts.guides))
         try:
-            result = await call(tools[params.name], context_for(ctx.request), params.arguments or {})
+            return await parts.guides[params.name].get(ctx, params)
         except Refusal as refusal:
-            return types.CallToolResult(content=[types.TextContent(type="text", text=str(refusal))], is_error=True)
-        text = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
-        return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=result)
+            raise protocol_error(refusal) from None
 
-    return Server(
+    async def list_templates(
+        ctx: Call, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        last_page(params)
+        return templates
+
+    async def list_resources(ctx: Call, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+        return await page(parts.sources, parts.context_for(ctx.request), params.cursor if params else None)
+
+    async def read_resource(ctx: Call, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        return await read(parts.sources, parts.context_for(ctx.request), params.uri)
+
+    async def complete(ctx: Call, params: types.CompleteRequestParams) -> types.CompleteResult:
+        return await completed(parts, parts.context_for(ctx.request), params)
+
+    schemas = {name: offer.definition.input_schema for name, offer in parts.tools.items()}
+    server: Server[dict[str, Any]] = Server(
         "igla",
         version="0.1.0",
-        instructions=INSTRUCTIONS,
+        title="igla",
+        description="Races between training recipes, measured by the server.",
+        instructions=parts.instructions,
+        cache_hints=HINTS,  # type: ignore[arg-type]  # the keys are the SDK's own literals
         get_tool_input_schema=schemas.get,  # else the SDK lists every tool at every call
         on_list_tools=list_tools,
         on_call_tool=call_tool,
+        on_list_prompts=list_prompts,
+        on_get_prompt=get_prompt,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+        on_completion=complete,
     )
+    add_tasks(server, parts)
+    return server
 
 
-def definition(tool: Tool) -> types.Tool:
-    """The tool as MCP lists it."""
-    return types.Tool(
-        name=tool.name,
-        description=tool.description,
-        input_schema=tool.input_schema,
-        output_schema=tool.output_schema,
-        annotations=types.ToolAnnotations(
-            read_only_hint=tool.about["read_only"],
-            destructive_hint=tool.about["destructive"],
-            idempotent_hint=tool.about["idempotent"],
-            open_world_hint=False,
-        ),
-    )
+def last_page(params: types.PaginatedRequestParams | None) -> None:
+    """Lists of one page have no cursor: one that comes all the same is refused, so that no client turns in a circle."""
+    if params is not None and params.cursor is not None:
+        raise MCPError(types.INVALID_PARAMS, "This list has one page; leave the cursor out.")
 
 
 async def serve_stdio(server: Server[dict[str, Any]]) -> None:

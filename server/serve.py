@@ -10,12 +10,11 @@ import uvicorn
 
 from db import tokens
 from errors import Refusal
-from server.app import create_app
+from server.app import create_app, parts
 from server.mcp import mcp_server, serve_stdio
 from server.runtime import Runtime, open_runtime
 from server.settings import Settings
 from server.supervisor import Engines
-from server.toolbox import toolbox
 
 log = structlog.get_logger()
 
@@ -59,7 +58,7 @@ def serve_stdio_client(settings: Settings) -> None:
     """Serve one MCP client on standard streams. Everything else this process says goes to standard error."""
     log_to_stderr()
     runtime = open_runtime(settings)
-    server = mcp_server(toolbox(), lambda request: runtime.context())
+    server = mcp_server(parts(runtime))
     with Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime)):
         asyncio.run(serve_stdio(server))
 

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     artifact_limit: int = Field(2**30, ge=1, description="bytes that an uploaded file may have")
     artifact_quota: int = Field(10 * 2**30, ge=0, description="bytes that are held for one principal; admins have none")
 
+    toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
+    read_only: bool = Field(False, description="offer only the tools that change nothing")
+
     @field_validator("admin_token")
     @classmethod
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
@@ -81,6 +84,11 @@ class Settings(BaseSettings):
         extra = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
         own = [os.environ["RAILWAY_PUBLIC_DOMAIN"]] if "RAILWAY_PUBLIC_DOMAIN" in os.environ else []
         return [*LOOPBACK[:2], "[::1]", *extra, *own]
+
+    @property
+    def toolset_names(self) -> list[str]:
+        """Groups of tools that are offered."""
+        return [name.strip() for name in self.toolsets.split(",") if name.strip()]
 
     @property
     def is_loopback(self) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -13,6 +13,9 @@ from errors import InvalidValue, Refusal, unknown
 from plugins import About
 from tools import Context, tools
 from training.recipe import json_schema as recipe_schema
+
+TOOLSETS = ("race", "arena", "market", "ops")
+"""Groups of tools that an operator switches together."""
 
 
 class UnknownArgument(Refusal):
@@ -62,6 +65,18 @@ def toolbox() -> dict[str, Tool]:
     return {name: describe(name, tools.about(name), tools[name]) for name in tools}
 
 
+def enabled(tools: Mapping[str, Tool], toolsets: Sequence[str], read_only: bool) -> dict[str, Tool]:
+    """The tools that an operator lets out: those of the toolsets; where it is read-only, those that change nothing."""
+    for name in toolsets:
+        if name not in TOOLSETS:
+            raise unknown("toolset", name, TOOLSETS)
+    return {
+        name: tool
+        for name, tool in tools.items()
+        if tool.about["toolset"] in toolsets and (tool.about["read_only"] or not read_only)
+    }
+
+
 def describe(name: str, about: About, function: Callable[..., Any]) -> Tool:
     """Read a tool's contract from its signature and docstring."""
     hints = get_type_hints(function, include_extras=True)
@@ -86,11 +101,7 @@ async def call(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> di
 
     Raises Refusal for all that the caller can act on; anything else is a defect and rises.
     """
-    scope = tool.about["scope"]
-    if not context.scopes & {scope, "admin"} and not (scope == "read" and context.scopes):
-        raise ScopeMissing(f"{tool.name} needs the scope {scope}.")
-    checked = check(tool, arguments)
-    given = {name: getattr(checked, name) for name in type(checked).model_fields}
+    given = prepared(tool, context, arguments)
     if inspect.iscoroutinefunction(tool.function):
         result = await tool.function(context, **given)
     else:
@@ -99,17 +110,43 @@ async def call(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> di
     return dumped
 
 
+def prepared(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, typed and complete, of a caller who has the scope."""
+    scope = tool.about["scope"]
+    if not may(scope, context.scopes):
+        raise ScopeMissing(f"{tool.name} needs the scope {scope}.")
+    checked = check(tool, arguments)
+    return {name: getattr(checked, name) for name in type(checked).model_fields}
+
+
+def may(scope: str, held: frozenset[str]) -> bool:
+    """Whether a caller's scopes allow what needs this one. Any scope allows to read."""
+    return bool(held & {scope, "admin"}) or (scope == "read" and bool(held))
+
+
 def check(tool: Tool, arguments: Mapping[str, Any]) -> BaseModel:
     """The arguments, typed; a refusal names the first that is wrong. JSON's own rules: nothing is converted."""
     for name in arguments:
         if name not in tool.arguments.model_fields:
             raise UnknownArgument(unknown(f"argument of {tool.name}:", name, tool.arguments.model_fields).message)
+    text = json.dumps(arguments)
+    if "\\u0000" in text and has_nul(arguments):
+        raise InvalidValue(f"{tool.name}: a text cannot have the character U+0000.")
     try:
-        return tool.arguments.model_validate_json(json.dumps(arguments))
+        return tool.arguments.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidValue(f"{where or tool.name}: {first['msg']}.") from None
+
+
+def has_nul(value: Any) -> bool:
+    """Whether a text within has the character that PostgreSQL cannot store."""
+    if isinstance(value, Mapping):
+        return any(has_nul(one) for pair in value.items() for one in pair)
+    if isinstance(value, list):
+        return any(has_nul(one) for one in value)
+    return isinstance(value, str) and "\x00" in value
 
 
 def untitled(schema: Any) -> Any:

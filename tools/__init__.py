@@ -9,7 +9,7 @@ Tools are offered alike by MCP, `POST /api/<tool>` and the command line; a new f
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -60,6 +60,14 @@ Fence = Annotated[int, Field(ge=0, le=LARGEST, description="fence of the ticket"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hexadecimal characters")]
 
 
+Report = Callable[[float, str], Awaitable[None]]
+"""Tells a caller who waits how far its call is: a number that grows, and a sentence."""
+
+
+async def silent(progress: float, message: str) -> None:
+    """For callers that did not ask."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """Who calls, when, and what the call may reach. Built by a doorway for each call.
@@ -79,6 +87,7 @@ class Context:
     scopes: frozenset[str] = frozenset({"admin"})
     quota: int | None = None
     glossary: Mapping[str, str]
+    report: Report = silent
 
     @property
     def now(self) -> datetime:

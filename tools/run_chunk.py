@@ -37,6 +37,9 @@ ENGINE_SILENCE = 30.0
 RENEWAL = LEASE_SECONDS / 4
 """Seconds between two renewals of the job's lease while a call waits."""
 
+REPORTS = 1.0
+"""Seconds between two reports to a caller who asked for them."""
+
 
 class ChunkRunning(Refusal):
     """Call run_chunk again with the same job_id and fence: it waits for the same chunk and starts no other."""
@@ -88,6 +91,7 @@ async def run_chunk(
     runs is waited for, not started twice. Long chunks: a call that waited wait_seconds is answered chunk_running.
     """
     began = renewed = context.now
+    reported = -REPORTS
     request = await asyncio.to_thread(ask, context, job_id, fence, steps)
     pause = FIRST_PAUSE
     with context.store.signals.on(chunks.answer_to(request.id)) as answer:
@@ -98,15 +102,29 @@ async def run_chunk(
                 raise ChunkRunning(f"The chunk is not finished after {waited:.0f} s.")
             if request.state == "queued" and waited > ENGINE_SILENCE and not await asyncio.to_thread(engines, context):
                 raise EngineMissing("No engine has given a sign of life.")
+            if waited - reported >= REPORTS:
+                reported = waited
+                await context.report(waited, standing(request))
             await answer.arrives(min(SIGNALLED_PAUSE if answer.travels else pause, wait_seconds - waited))
             pause = min(LONGEST_PAUSE, pause * 1.5)
             if (context.now - renewed).total_seconds() >= RENEWAL:
                 renewed = context.now
                 await asyncio.to_thread(keep, context, job_id, fence)
             request = await asyncio.to_thread(look, context, request.id)
+    return ran(request)
+
+
+def ran(request: RequestView) -> Ran:
+    """The answer of a closed request, or the refusal that closed it."""
     if request.state == "failed":
         raise refusal(request.error_code or "", request.error or "")
     return ANSWER.validate_python(request.result)
+
+
+def standing(request: RequestView) -> str:
+    """How far an open request is, for who waits."""
+    what = "the chunk" if request.steps is None else f"{request.steps} steps"
+    return f"An engine trains {what}." if request.state == "leased" else f"Waiting for an engine to train {what}."
 
 
 def ask(context: Context, job_id: str, fence: int, steps: int | None) -> RequestView:

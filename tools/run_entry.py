@@ -81,13 +81,19 @@ async def run_entry(
     )
     asked = await asyncio.to_thread(ask, context, entry, held, seeds or chosen.seeds)
     found = await wait(context, entry, asked, wait_seconds)
+    return await asyncio.to_thread(answer_of, context, found)
+
+
+def answer_of(context: Context, found: Sequence[RunView]) -> EntryRuns:
+    """The runs of one entry on one track, one at least, as an agent sees them."""
+    first = found[0]
     return EntryRuns(
-        entry=entry,
-        track=chosen.name,
-        contest=held.digest,
-        corpus=digest,
-        provenance=provenance_of("predict", manifest.heldout == "private"),
-        runners=await asyncio.to_thread(runners, context),
+        entry=first.entry_id,
+        track=first.track,
+        contest=first.contest,
+        corpus=first.corpus,
+        provenance=provenance_of("predict", first.heldout == "private"),
+        runners=runners(context),
         runs=[trial(one) for one in found],
     )
 

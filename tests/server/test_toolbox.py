@@ -55,6 +55,15 @@ def test_strings_are_bounded():
         check(TOOLS["claim_job"], {"worker": "w" * 100})
 
 
+def test_a_text_that_one_of_the_databases_cannot_store_is_refused_on_both():
+    for arguments in ({"job_id": "\x00" * 36}, {"job_id": "\ud800" * 36}):
+        with pytest.raises(InvalidValue):
+            check(TOOLS["job_status"], arguments)
+    with pytest.raises(InvalidValue, match=r"U\+0000"):
+        check(TOOLS["submit_job"], {"race": "r", "recipe": {"opt\x00imizer": "sgd"}})
+    assert check(TOOLS["release_job"], {"job_id": "x" * 36, "fence": 1, "reason": "\\u0000"}).reason == "\\u0000"
+
+
 def test_the_recipe_argument_spells_out_every_field():
     recipe = TOOLS["submit_job"].input_schema["properties"]["recipe"]
     assert list(recipe["properties"]) == field_names()
