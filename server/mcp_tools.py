@@ -52,8 +52,8 @@ def definition(tool: Tool) -> types.Tool:
     return types.Tool(
         name=tool.name,
         description=tool.description,
-        input_schema=without_options(tool.input_schema),
-        output_schema=shallow(tool.output_schema),
+        input_schema=joined(without_options(tool.input_schema)),
+        output_schema=joined(shallow(tool.output_schema)),
         annotations=types.ToolAnnotations(
             title=title,
             read_only_hint=tool.about["read_only"],
@@ -64,18 +64,52 @@ def definition(tool: Tool) -> types.Tool:
     )
 
 
+MOST_NAMES = 40
+"""Values of a field that a list of tools spells out, at most."""
+
+
 def without_options(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema, with the options of plug-ins as one pattern: there are hundreds. `recipe://fields` has them all."""
+    """The schema, with the options of plug-ins as one pattern, and long lists of names left out: there are hundreds.
+
+    `recipe://fields` has them all.
+    """
     properties = {}
     for name, shape in schema["properties"].items():
         fields = shape.get("properties", {})
-        core = {field: spec for field, spec in fields.items() if "." not in field}
+        core = {field: brief(spec) for field, spec in fields.items() if "." not in field}
         if len(core) < len(fields):
             options = {OPTIONS: {"anyOf": [{"type": kind} for kind in ("number", "string", "boolean")]}}
             note = f"{shape['description']}; options of plug-ins, such as titans.chunk, stand in recipe://fields"
             shape = {**shape, "description": note, "properties": core, "patternProperties": options}
         properties[name] = shape
     return {**schema, "properties": properties}
+
+
+def brief(field: Mapping[str, Any]) -> dict[str, Any]:
+    """A field without its names where they are many."""
+    names = field.get("enum", ())
+    return {key: value for key, value in field.items() if key != "enum" or len(names) <= MOST_NAMES}
+
+
+def joined(schema: Any) -> Any:
+    """The schema with alternatives of plain types as one: `{"type": ["integer", "null"]}`. It admits the same."""
+    if isinstance(schema, list):
+        return [joined(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: joined(value) for key, value in schema.items()}
+    either = made.get("anyOf", [])
+    names = [one.get("type") for one in either]
+    is_plain = all(isinstance(name, str) for name in names) and not any(
+        {"enum", "const"} & one.keys() for one in either
+    )
+    detailed = sum(len(one) > 1 for one in either)
+    both_numbers = {"integer", "number"} <= set(names) if is_plain else False
+    if not either or not is_plain or len(set(names)) < len(names) or detailed > (0 if both_numbers else 1):
+        return made
+    detail = {key: value for one in either for key, value in one.items()}
+    kept = [name for name in names if name != "integer" or not both_numbers]
+    return {**{key: value for key, value in made.items() if key != "anyOf"}, **detail, "type": kept}
 
 
 def shallow(schema: Mapping[str, Any]) -> dict[str, Any]:

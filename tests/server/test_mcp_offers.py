@@ -5,6 +5,9 @@ from dataclasses import replace
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema_rs import is_valid
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
@@ -13,7 +16,7 @@ from errors import UnknownName
 from server.app import offered
 from server.mcp import mcp_server, parts_of
 from server.mcp_resources import PAGE
-from server.mcp_tools import instructions
+from server.mcp_tools import instructions, joined
 from server.runtime import open_runtime
 from server.settings import Settings
 from server.toolbox import call, enabled, toolbox
@@ -92,8 +95,30 @@ def test_the_options_of_plug_ins_are_a_pattern_in_the_list_and_spelt_out_in_a_re
     assert whole == json_schema()["properties"]
     assert one
     assert one == {field: spec for field, spec in whole.items() if field.startswith("titans.")}
-    assert recipe["properties"] == {field: spec for field, spec in whole.items() if "." not in field}
+    core = {field: spec for field, spec in whole.items() if "." not in field}
+    assert recipe["properties"].keys() == core.keys()
+    assert all(spec.items() <= core[field].items() for field, spec in recipe["properties"].items())
+    short = {field for field, spec in core.items() if spec != recipe["properties"][field]}
+    assert short == {"weights", "activations", "gradients"}
+    assert all(core[field].keys() - recipe["properties"][field].keys() == {"enum"} for field in short)
     assert list(recipe["patternProperties"]) == ["^[a-z0-9_]+\\.[a-z0-9_]+$"]
+
+
+SCALARS = [{"type": name} for name in ("integer", "number", "string", "boolean", "null")]
+DETAILED = [
+    {"type": "string", "pattern": "^a"},
+    {"type": "integer", "minimum": 3},
+    {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+    {"type": "string", "enum": ["a", "b"]},
+]
+VALUES = [None, True, 0, 2, 3, 2.5, -1.0, "", "a", "ab", "b", [], ["a", None], [1], {}]
+
+
+@given(st.lists(st.sampled_from(SCALARS + DETAILED), min_size=1, max_size=4))
+def test_joined_alternatives_admit_the_same_values(either):
+    schema = {"anyOf": either, "description": "d"}
+    for value in VALUES:
+        assert is_valid(joined(schema), value) == is_valid(schema, value)
 
 
 @pytest.mark.parametrize(
