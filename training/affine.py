@@ -8,6 +8,7 @@ from torch import Tensor
 
 from training.coefficients import Coefficients, before
 from training.scans import starts_and_end
+from training.segments import inverted
 
 
 def affine(
@@ -26,25 +27,24 @@ def affine(
     """All segments -> (y_BHTV, M, S); the leading axes B, H of the inputs are not named.
 
     The errors E of a segment that begins with M_0, S_0 solve
-    (I + strict_lower(G' * K K^T)) E = b' K M_0 + f' K S_0 - V, with G, b, f the writes, retained and carried of
+    (I + strict_lower(G' * K K^T)) E = V - b' K M_0 - f' K S_0, with G, b, f the writes, retained and carried of
     `coefficients`, ' their values where the error is taken, before the token's own decay or after it (faded), and the
-    second K times the weights of writes. Hebbian errors are -V. Only the states at the ends of segments are a loop.
+    second K times the weights of writes. Hebbian errors are V. Only the states at the ends of segments are a loop.
     """
     b, f, m, G, N = c
     b_before, f_before, G_before = before(b, 1.0, -1), before(f, 0.0, -1), before(G, 0.0, -2)
     read_b, read_f, read_G = (b_before, f_before, G_before) if reads_before else (b, f, G)
     w_NRK = k_NRK if weights_NR is None else weights_NR[..., None] * k_NRK
     if hebbian:
-        recalled, own = None, -v_NRV
+        recalled, own = None, v_NRV
     else:
         faded = 1.0 if faded_NC is None else faded_NC
         A_NRR = each_write(G_before if faded_NC is None else faded_NC[..., None] * G_before, k_NRK @ w_NRK.mT)
-        one = torch.eye(A_NRR.shape[-1], dtype=A_NRR.dtype, device=A_NRR.device).expand_as(A_NRR)
-        inverse = torch.linalg.solve_triangular(A_NRR, one, upper=False, unitriangular=True)
-        recalled, own = inverse @ beside(k_NRK, faded * b_before, faded * f_before), inverse @ -v_NRV
+        inverse = inverted(A_NRR)
+        recalled, own = inverse @ beside(k_NRK, faded * b_before, faded * f_before), inverse @ v_NRV
     last = beside(w_NRK, G[..., -1, :], N[..., -1, :]).mT
     starts, errors, M_BHKV, S_BHKV = through(M_BHKV, S_BHKV, recalled, own, last, companion(b, f, m))
-    y = beside(q_NCK, read_b, read_f) @ starts - each_write(read_G, q_NCK @ w_NRK.mT) @ errors
+    y = beside(q_NCK, read_b, read_f) @ starts + each_write(read_G, q_NCK @ w_NRK.mT) @ errors
     return y.flatten(2, 3), M_BHKV, S_BHKV
 
 
@@ -57,7 +57,7 @@ def companion(b: Tensor, f: Tensor, m: Tensor) -> Tensor:
 def through(
     M_BHKV: Tensor, S_BHKV: Tensor, recalled: Tensor | None, own: Tensor, last: Tensor, kept: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The loop over segments: E = recalled [M; S] + own, [M; S]' = kept [M; S] - last E.
+    """The loop over segments: E = own - recalled [M; S], [M; S]' = kept [M; S] + last E.
 
     recalled: [B, H, N, R, 2 K], None for errors that do not depend on the memory. own: [B, H, N, R, V]. last:
     [B, H, N, 2 K, R]. kept: [B, H, N, 2, 2] -> (states [M; S] before each segment, errors of each, last M, last S).
@@ -69,8 +69,8 @@ def through(
     recalled_n = recalled.flatten(0, 1).unbind(1) if recalled is not None else [None] * N
     for X, Y, L, c in zip(recalled_n, own_n, last_n, kept_n, strict=True):
         starts.append(state)
-        errors.append(Y if X is None else torch.baddbmm(Y, X, state))
-        state = torch.baddbmm((c @ state.view(B * H, 2, -1)).view_as(state), L, errors[-1], alpha=-1)
+        errors.append(Y if X is None else torch.baddbmm(Y, X, state, alpha=-1))
+        state = torch.baddbmm(torch.bmm(c, state.view(B * H, 2, -1)).view_as(state), L, errors[-1])
     M, S = state.view(B, H, *state.shape[1:]).chunk(2, -2)
     before_each, all_errors = (torch.stack(x, 1).view(B, H, N, -1, state.shape[-1]) for x in (starts, errors))
     return before_each, all_errors, M, S

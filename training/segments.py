@@ -25,6 +25,13 @@ def future(a_BHNC1: Tensor, diagonal: int = 1) -> Tensor:
     return torch.ones(C, C, dtype=torch.bool, device=a_BHNC1.device).triu(diagonal)
 
 
+def inverted(A: Tensor) -> Tensor:
+    """(I + strict_lower(A))^-1 of [.., C, C]. Products with it cost less than as many solves."""
+    one = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand_as(A)
+    inverse: Tensor = torch.linalg.solve_triangular(A, one, upper=False, unitriangular=True)
+    return inverse
+
+
 def whole_segments(x: Tensor, length: int) -> Tensor:
     """[B, H, T, ...] -> [B, H, N, C, ...], T a multiple of length."""
     return x.reshape(*x.shape[:2], -1, length, *x.shape[3:])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.rules import Gates, Inner, with_inner
-from training.segments import future, in_segments
+from training.segments import future, in_segments, inverted
 
 about = {
     "help": "gated delta rule: write what the key does not recall yet",
@@ -102,27 +102,29 @@ def segment(
     after = decays(a_BHNC1, a_BHNC1, 1)
     before = after if faded(inner) and not reads_before(inner) else decays(a_BHNC1 - log_retain, a_BHNC1, 0)
     decay_BHNC1, G_BHNCC = after if faded(inner) else before
-    X_Z = torch.linalg.solve_triangular(
-        beta * G_BHNCC * (k @ k.mT), beta * torch.cat([v, decay_BHNC1 * k], -1), upper=False, unitriangular=True
-    )
+    inverse = inverted(beta * G_BHNCC * (k @ k.mT))
+    X, Z = inverse @ (beta * v), inverse @ (beta * decay_BHNC1 * k)
     decay_BHNC1, G_BHNCC = before if reads_before(inner) else after
     last_BHN11 = a_BHNC1[..., -1:, :]
-    V = v_BHTV.shape[-1]
-    parts = zip(
-        X_Z[..., :V].unbind(2),
-        X_Z[..., V:].unbind(2),
-        (decay_BHNC1 * q).unbind(2),
-        (G_BHNCC * (q @ k.mT)).unbind(2),
-        last_BHN11.exp().unbind(2),
-        ((last_BHN11 - a_BHNC1).exp() * k).mT.unbind(2),
-        strict=True,
-    )
-    outputs, S_BHKV = [], state.S_BHKV
-    for X, Z, decayed_q, scores, decay, decayed_k in parts:
-        U = X - Z @ S_BHKV
-        outputs.append(decayed_q @ S_BHKV + scores @ U)
-        S_BHKV = decay * S_BHKV + decayed_k @ U
-    return torch.stack(outputs, 2).flatten(2, 3)[:, :, :T], State(S_BHKV)
+    starts, U, S_BHKV = through(state.S_BHKV, X, Z, last_BHN11.exp(), ((last_BHN11 - a_BHNC1).exp() * k).mT)
+    y_BHNCV = (decay_BHNC1 * q) @ starts + (G_BHNCC * (q @ k.mT)) @ U
+    return y_BHNCV.flatten(2, 3)[:, :, :T], State(S_BHKV)
+
+
+def through(
+    S_BHKV: Tensor, X_BHNCV: Tensor, Z_BHNCK: Tensor, decay_BHN11: Tensor, k_BHNKC: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loop over segments: U = X - Z S, S' = decay S + k U -> (S before each [B, H, N, K, V], all U, the last S)."""
+    shape, S = S_BHKV.shape, S_BHKV.flatten(0, 1)
+    starts, errors = [], []
+    for X, Z, decay, k in zip(
+        *(x.flatten(0, 1).unbind(1) for x in (X_BHNCV, Z_BHNCK, decay_BHN11, k_BHNKC)), strict=True
+    ):
+        starts.append(S)
+        errors.append(torch.baddbmm(X, Z, S, alpha=-1))
+        S = torch.baddbmm(decay * S, k, errors[-1])
+    before_each, all_errors = (torch.stack(x, 1).view(*shape[:2], len(starts), -1, shape[-1]) for x in (starts, errors))
+    return before_each, all_errors, S.view(shape)
 
 
 def reads_before(inner: Inner) -> bool:
