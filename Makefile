@@ -18,8 +18,8 @@ BIN = .venv/bin
 race: .venv/engine  ## a whole race on this machine
 	$(BIN)/igla race --budget $(BUDGET)
 
-test: .venv/test  ## every test
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+test: .venv/test  ## every test, a thread a process
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/test  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

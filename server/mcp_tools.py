@@ -11,7 +11,7 @@ from server.answers import answered, refused
 from server.mcp_parts import Answer, Call, Offer
 from server.task_kinds import KINDS
 from server.toolbox import Tool, call, may
-from tools import Context
+from tools import LARGEST, Context
 
 OPTIONS = "^[a-z0-9_]+\\.[a-z0-9_]+$"
 """Names of a plug-in's options, which a list of tools does not spell out."""
@@ -52,8 +52,8 @@ def definition(tool: Tool) -> types.Tool:
     return types.Tool(
         name=tool.name,
         description=tool.description,
-        input_schema=joined(without_options(tool.input_schema)),
-        output_schema=joined(shallow(tool.output_schema)),
+        input_schema=lean(without_options(tool.input_schema)),
+        output_schema=lean(shallow(tool.output_schema)),
         annotations=types.ToolAnnotations(
             title=title,
             read_only_hint=tool.about["read_only"],
@@ -91,25 +91,17 @@ def brief(field: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in field.items() if key != "enum" or len(names) <= MOST_NAMES}
 
 
-def joined(schema: Any) -> Any:
-    """The schema with alternatives of plain types as one: `{"type": ["integer", "null"]}`. It admits the same."""
+def lean(schema: Any) -> Any:
+    """The schema without alternatives that others contain (an integer is a number), and without the store's end of
+    whole numbers, which calls are still held to."""
     if isinstance(schema, list):
-        return [joined(one) for one in schema]
+        return [lean(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: joined(value) for key, value in schema.items()}
-    either = made.get("anyOf", [])
-    names = [one.get("type") for one in either]
-    is_plain = all(isinstance(name, str) for name in names) and not any(
-        {"enum", "const"} & one.keys() for one in either
-    )
-    detailed = sum(len(one) > 1 for one in either)
-    both_numbers = {"integer", "number"} <= set(names) if is_plain else False
-    if not either or not is_plain or len(set(names)) < len(names) or detailed > (0 if both_numbers else 1):
-        return made
-    detail = {key: value for one in either for key, value in one.items()}
-    kept = [name for name in names if name != "integer" or not both_numbers]
-    return {**{key: value for key, value in made.items() if key != "anyOf"}, **detail, "type": kept}
+    made = {key: lean(value) for key, value in schema.items() if (key, value) != ("maximum", LARGEST)}
+    if {"type": "number"} in made.get("anyOf", []):
+        made["anyOf"] = [one for one in made["anyOf"] if one != {"type": "integer"}]
+    return made
 
 
 def shallow(schema: Mapping[str, Any]) -> dict[str, Any]:

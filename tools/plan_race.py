@@ -31,7 +31,7 @@ def plan_race(
     """Queue every recipe of a grid: the product of the values listed for each field, over a base recipe.
 
     Use it to compare fields; use submit_job for one recipe. All recipes are checked before the first is queued.
-    budget_bytes, seeds and quorum of the plan count only when this call creates the race. Next: claim_job.
+    Next: claim_job.
     """
     recipes = recipes_of(plan)
     plan = replace(plan, quorum=plan.quorum or len(recipes))

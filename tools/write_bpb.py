@@ -28,7 +28,7 @@ Quantized = Annotated[dict[str, Annotated[dict[str, Figure], Field(max_length=8)
 class Sample:
     """One bits-per-byte value: nll_sum in nats over byte_count bytes of the validation split.
 
-    quantized: what rounding to the recipe's number formats did: weights, activations, gradients -> format and shares.
+    quantized: what rounding did at weights, activations, gradients -> format and shares.
     """
 
     step: Annotated[int, Field(ge=1, le=LARGEST)]

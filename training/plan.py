@@ -18,11 +18,10 @@ MOST_RECIPES, MOST_SEEDS, MOST_JOBS = 2000, 100, 10_000
 class Plan:
     """A grid of recipe fields over a base, and single recipes beside it.
 
-    base: fields that all share. grid: field -> values; every combination is a recipe. recipes: more recipes, each over
-    the base. matrix: formats x optimizers over the base. The race's settings count only where this plan creates the
-    race: budget_bytes is the text that a run at the top rung trains on, quorum the recipes that finish the first rung
-    before any is promoted (0: every recipe of this plan), chunks how often a run reports at each rung; with `whole`
-    there is one rung, every recipe has the whole budget, and nobody is stopped.
+    base: fields that all share. grid: field -> values, every combination is a recipe. recipes: more, over the base.
+    matrix: formats x optimizers. Of a race that this plan creates: budget_bytes (text that a run at the top rung trains
+    on), seeds, chunks (reports at each rung), quorum (recipes through the first rung before any is promoted; 0: all),
+    whole (one rung of the whole budget, nobody is stopped).
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

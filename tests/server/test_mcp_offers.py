@@ -16,7 +16,7 @@ from errors import UnknownName
 from server.app import offered
 from server.mcp import mcp_server, parts_of
 from server.mcp_resources import PAGE
-from server.mcp_tools import instructions, joined
+from server.mcp_tools import instructions, lean
 from server.runtime import open_runtime
 from server.settings import Settings
 from server.toolbox import call, enabled, toolbox
@@ -115,10 +115,10 @@ VALUES = [None, True, 0, 2, 3, 2.5, -1.0, "", "a", "ab", "b", [], ["a", None], [
 
 
 @given(st.lists(st.sampled_from(SCALARS + DETAILED), min_size=1, max_size=4))
-def test_joined_alternatives_admit_the_same_values(either):
+def test_leaner_schemas_admit_the_same_values(either):
     schema = {"anyOf": either, "description": "d"}
     for value in VALUES:
-        assert is_valid(joined(schema), value) == is_valid(schema, value)
+        assert is_valid(lean(schema), value) == is_valid(schema, value)
 
 
 @pytest.mark.parametrize(
