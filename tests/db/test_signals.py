@@ -89,8 +89,14 @@ def test_a_coroutine_waits_without_a_thread_and_only_for_its_own_topic(world):
 
     with world.store.signals.on("answer to 1") as signal, world.store.signals.on("answer to 2") as other:
         if on_postgresql(world):
-            assert other.wait(PATIENCE), "the connection stands, and the last topic was told so"
+            until_it_travels(signal)
+            with world.store.signals.on(
+                "witness"
+            ) as witness:  # the last topic: told of the connection after the others
+                tell(world, "witness")
+                assert witness.wait(PATIENCE)
             signal.wait(0)
+            other.wait(0)
         asyncio.run(story(signal, other))
 
 
