@@ -26,7 +26,7 @@ def race(data, *options):
 
 @pytest.mark.slow
 def test_a_race_ends_with_a_measured_board_and_a_report_and_started_again_it_changes_nothing(tmp_path):
-    options = ("--budget", "100kB", "--recipes", json.dumps(RECIPES), "--seeds", "1,2")
+    options = ("--budget", "50kB", "--recipes", json.dumps(RECIPES), "--seeds", "1,2")
     first, said = race(tmp_path, *options)
     assert [(row["rank"], row["rung"], row["n"]) for row in first["rows"]] == [(1, 2, 2), (2, 0, 2), (3, 0, 2)]
     assert {row["provenance"] for row in first["rows"]} == {"measured"}
@@ -44,7 +44,7 @@ def test_a_race_ends_with_a_measured_board_and_a_report_and_started_again_it_cha
 @pytest.mark.slow
 def test_a_known_race_goes_on_without_its_options_and_a_recipe_beyond_belief_ends_as_errored(tmp_path):
     wild = {**TINY, "optimizer": "adamw", "adamw.embedding_lr": 1.0}
-    first, said = race(tmp_path, "--budget", "60kB", "--recipes", json.dumps([TINY, wild]), "--seeds", "1,2")
+    first, said = race(tmp_path, "--budget", "40kB", "--recipes", json.dumps([TINY, wild]), "--seeds", "1,2")
     assert [(row["rung"], row["n"]) for row in first["rows"]] == [(2, 2)]
     assert "diverged" in said
     again, _ = race(tmp_path)

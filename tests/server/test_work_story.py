@@ -12,7 +12,7 @@ from tests.serving import serving
 from tests.tokens import token
 from tests.working import ended, jobs, until
 
-STEPS, CHUNKS = 360, 3
+STEPS, CHUNKS = 240, 3
 
 
 def finished(runtime, race):
