@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.postgres import database, postgres
 
-
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # how long a machine takes says nothing about what is right
 
