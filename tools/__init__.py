@@ -175,8 +175,8 @@ def check_agrees(found: RaceView, plan: Plan) -> None:
 
 def spec_from(name: str, plan: Plan, corpus: str, corpus_name: str, heldout: str) -> RaceSpec:
     """The settings of a new race."""
-    own: Mapping[str, Any] = {} if plan.chunks is None else {"chunks": tuple(plan.chunks)}
-    own = {**(WHOLE if plan.whole else {}), **own}
+    shape: Mapping[str, Any] = WHOLE if plan.whole else {}
+    shape = shape if plan.chunks is None else {**shape, "chunks": tuple(plan.chunks)}
     return RaceSpec(
         name=name,
         corpus=corpus,
@@ -185,7 +185,7 @@ def spec_from(name: str, plan: Plan, corpus: str, corpus_name: str, heldout: str
         budget_bytes=DEFAULT_BUDGET_BYTES if plan.budget_bytes is None else plan.budget_bytes,
         seeds=DEFAULT_SEEDS if plan.seeds is None else tuple(plan.seeds),
         quorum=plan.quorum,
-        **own,
+        **shape,
     )
 
 

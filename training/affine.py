@@ -8,7 +8,7 @@ from torch import Tensor
 
 from training.coefficients import Coefficients, before
 from training.scans import starts_and_end
-from training.segments import inverted
+from training.segments import inverted, through
 
 
 def affine(
@@ -43,7 +43,9 @@ def affine(
         inverse = inverted(A_NRR)
         recalled, own = inverse @ beside(k_NRK, faded * b_before, faded * f_before), inverse @ v_NRV
     last = beside(w_NRK, G[..., -1, :], N[..., -1, :]).mT
-    starts, errors, M_BHKV, S_BHKV = through(M_BHKV, S_BHKV, recalled, own, last, companion(b, f, m))
+    both = torch.cat([M_BHKV, S_BHKV], -2)
+    starts, errors, both = through(both, recalled, own, last, companion(b, f, m))
+    M_BHKV, S_BHKV = both.chunk(2, -2)
     y = beside(q_NCK, read_b, read_f) @ starts + each_write(read_G, q_NCK @ w_NRK.mT) @ errors
     return y.flatten(2, 3), M_BHKV, S_BHKV
 
@@ -52,28 +54,6 @@ def companion(b: Tensor, f: Tensor, m: Tensor) -> Tensor:
     """What a whole segment keeps of (M, S): (b M + f S, m S), from [.., N, C] -> [.., N, 2, 2]."""
     b, f, m = b[..., -1], f[..., -1], m[..., -1]
     return torch.stack([torch.stack([b, f], -1), torch.stack([torch.zeros_like(m), m], -1)], -2)
-
-
-def through(
-    M_BHKV: Tensor, S_BHKV: Tensor, recalled: Tensor | None, own: Tensor, last: Tensor, kept: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The loop over segments: E = own - recalled [M; S], [M; S]' = kept [M; S] + last E.
-
-    recalled: [B, H, N, R, 2 K], None for errors that do not depend on the memory. own: [B, H, N, R, V]. last:
-    [B, H, N, 2 K, R]. kept: [B, H, N, 2, 2] -> (states [M; S] before each segment, errors of each, last M, last S).
-    """
-    B, H, N = own.shape[:3]
-    state = torch.cat([M_BHKV, S_BHKV], -2).flatten(0, 1)
-    starts, errors = [], []
-    own_n, last_n, kept_n = (x.flatten(0, 1).unbind(1) for x in (own, last, kept))
-    recalled_n = recalled.flatten(0, 1).unbind(1) if recalled is not None else [None] * N
-    for X, Y, L, c in zip(recalled_n, own_n, last_n, kept_n, strict=True):
-        starts.append(state)
-        errors.append(Y if X is None else torch.baddbmm(Y, X, state, alpha=-1))
-        state = torch.baddbmm(torch.bmm(c, state.view(B * H, 2, -1)).view_as(state), L, errors[-1])
-    M, S = state.view(B, H, *state.shape[1:]).chunk(2, -2)
-    before_each, all_errors = (torch.stack(x, 1).view(B, H, N, -1, state.shape[-1]) for x in (starts, errors))
-    return before_each, all_errors, M, S
 
 
 def scanned(

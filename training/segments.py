@@ -32,6 +32,26 @@ def inverted(A: Tensor) -> Tensor:
     return inverse
 
 
+def through(
+    state: Tensor, recalled: Tensor | None, own: Tensor, last: Tensor, kept: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loop over segments: E = own - recalled S, S' = kept S + last E -> (S before each, E of each, the last S).
+
+    state: [B, H, X K, V], X matrices that `kept`, [B, H, N, X, X], mixes. own: [B, H, N, R, V]. last:
+    [B, H, N, X K, R]. recalled: [B, H, N, R, X K], None for errors that do not depend on the state.
+    """
+    shape, (B, H, N, _, V), X = state.shape, own.shape, kept.shape[-1]
+    S, starts, errors = state.flatten(0, 1), list[Tensor](), list[Tensor]()
+    own_n, last_n, kept_n = (x.flatten(0, 1).unbind(1) for x in (own, last, kept))
+    recalled_n = recalled.flatten(0, 1).unbind(1) if recalled is not None else [None] * N
+    for recall, value, write, keep in zip(recalled_n, own_n, last_n, kept_n, strict=True):
+        starts.append(S)
+        errors.append(value if recall is None else torch.baddbmm(value, recall, S, alpha=-1))
+        S = torch.baddbmm(torch.bmm(keep, S.view(B * H, X, -1)).view_as(S), write, errors[-1])
+    before_each, all_errors = (torch.stack(x, 1).view(B, H, N, -1, V) for x in (starts, errors))
+    return before_each, all_errors, S.view(shape)
+
+
 def whole_segments(x: Tensor, length: int) -> Tensor:
     """[B, H, T, ...] -> [B, H, N, C, ...], T a multiple of length."""
     return x.reshape(*x.shape[:2], -1, length, *x.shape[3:])

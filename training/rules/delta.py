@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.rules import Gates, Inner, with_inner
-from training.segments import future, in_segments, inverted
+from training.segments import future, in_segments, inverted, through
 
 about = {
     "help": "gated delta rule: write what the key does not recall yet",
@@ -106,25 +106,9 @@ def segment(
     X, Z = inverse @ (beta * v), inverse @ (beta * decay_BHNC1 * k)
     decay_BHNC1, G_BHNCC = before if reads_before(inner) else after
     last_BHN11 = a_BHNC1[..., -1:, :]
-    starts, U, S_BHKV = through(state.S_BHKV, X, Z, last_BHN11.exp(), ((last_BHN11 - a_BHNC1).exp() * k).mT)
+    starts, U, S_BHKV = through(state.S_BHKV, Z, X, ((last_BHN11 - a_BHNC1).exp() * k).mT, last_BHN11.exp())
     y_BHNCV = (decay_BHNC1 * q) @ starts + (G_BHNCC * (q @ k.mT)) @ U
     return y_BHNCV.flatten(2, 3)[:, :, :T], State(S_BHKV)
-
-
-def through(
-    S_BHKV: Tensor, X_BHNCV: Tensor, Z_BHNCK: Tensor, decay_BHN11: Tensor, k_BHNKC: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The loop over segments: U = X - Z S, S' = decay S + k U -> (S before each [B, H, N, K, V], all U, the last S)."""
-    shape, S = S_BHKV.shape, S_BHKV.flatten(0, 1)
-    starts, errors = [], []
-    for X, Z, decay, k in zip(
-        *(x.flatten(0, 1).unbind(1) for x in (X_BHNCV, Z_BHNCK, decay_BHN11, k_BHNKC)), strict=True
-    ):
-        starts.append(S)
-        errors.append(torch.baddbmm(X, Z, S, alpha=-1))
-        S = torch.baddbmm(decay * S, k, errors[-1])
-    before_each, all_errors = (torch.stack(x, 1).view(*shape[:2], len(starts), -1, shape[-1]) for x in (starts, errors))
-    return before_each, all_errors, S.view(shape)
 
 
 def reads_before(inner: Inner) -> bool:
