@@ -33,10 +33,11 @@ class TokenView:
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Who calls, and what they may do."""
+    """Who calls, and what they may do. credential: the prefix of their token, empty without one."""
 
     name: str
     scopes: frozenset[str]
+    credential: str = ""
 
 
 def create(
@@ -78,7 +79,7 @@ def verify(session: Session, secret: str, now: datetime) -> Principal | None:
         return None
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         return None
-    return Principal(name=row.name, scopes=frozenset(row.scopes))
+    return Principal(name=row.name, scopes=frozenset(row.scopes), credential=row.prefix)
 
 
 def any_exists(session: Session) -> bool:

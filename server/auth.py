@@ -7,6 +7,7 @@ import math
 import time
 from functools import lru_cache
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -70,6 +71,7 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in PUBLIC:
             await self.app(scope, receive, send)
             return
+        scope["igla.request_id"] = str(uuid4())
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         try:
             check_origin(headers, self.runtime.settings.hosts)
@@ -136,7 +138,9 @@ def context_of(runtime: Runtime, request: Request | None) -> Context:
     if request is None:
         return runtime.context()
     principal: Principal = request.scope["igla.principal"]
-    return runtime.context(principal.name, principal.scopes)
+    doorway = "mcp" if request.scope["path"] == "/mcp" else "http"
+    request_id: str = request.scope["igla.request_id"]
+    return runtime.context(principal.name, principal.scopes, principal.credential, doorway, request_id)
 
 
 @lru_cache(1000)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from db import artifacts
+from db.calls import Watch
 from db.store import Store, open_store
 from server.settings import Settings
 from server.tracks import corpus_of
@@ -36,6 +38,7 @@ class Runtime:
     corpora: dict[tuple[Any, ...], tuple[str, Manifest]] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
     building: threading.Lock = field(default_factory=threading.Lock)
+    watches: tuple[Watch, ...] = ()
 
     def corpus(
         self, name: str, heldout: Heldout = "public", validation_bytes: int = 64 * 1024, test_bytes: int = 256 * 1024
@@ -91,7 +94,14 @@ class Runtime:
         """Why this system cannot run entries, or None. Asked for the first time, it takes a moment."""
         return why_not(self.settings.arena_interpreter)
 
-    def context(self, principal: str = "local", scopes: frozenset[str] = frozenset({"admin"})) -> Context:
+    def context(
+        self,
+        principal: str = "local",
+        scopes: frozenset[str] = frozenset({"admin"}),
+        credential: str = "",
+        doorway: str = "local",
+        request_id: str = "",
+    ) -> Context:
         """The context of one call."""
         return Context(
             store=self.store,
@@ -105,6 +115,10 @@ class Runtime:
             scopes=scopes,
             quota=None if "admin" in scopes else self.settings.artifact_quota,
             glossary=self.glossary,
+            credential=credential,
+            doorway=doorway,
+            request_id=request_id or str(uuid4()),
+            watches=self.watches,
         )
 
 

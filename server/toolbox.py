@@ -3,12 +3,14 @@
 import asyncio
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, TypeGuard, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
+from db.calls import Call, watched
 from errors import InvalidValue, Refusal, unknown
 from plugins import About
 from tools import Context, tools
@@ -101,13 +103,42 @@ async def call(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> di
 
     Raises Refusal for all that the caller can act on; anything else is a defect and rises.
     """
-    given = prepared(tool, context, arguments)
+    with watched(context.watches, facts(tool, context, arguments)):
+        return await run(tool, context, prepared(tool, context, arguments))
+
+
+async def run(tool: Tool, context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the tool; its result as a JSON object."""
     if inspect.iscoroutinefunction(tool.function):
         result = await tool.function(context, **given)
     else:
         result = await asyncio.to_thread(tool.function, context, **given)
     dumped: dict[str, Any] = tool.result.dump_python(result, mode="json")
     return dumped
+
+
+SUBJECTS = ("race", "job_id", "entry_id", "worker", "track")
+"""Arguments that say what a call is about."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_name(value: Any) -> TypeGuard[str]:
+    """Whether it can be a name or an id, and not a text that says something."""
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
+
+
+def facts(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> Call:
+    """What the call's watches are told."""
+    return Call(
+        tool=tool.name,
+        read_only=tool.about["read_only"],
+        principal=context.principal,
+        credential=context.credential,
+        doorway=context.doorway,
+        request_id=context.request_id,
+        subject={name: value for name in SUBJECTS if is_name(value := arguments.get(name))},
+    )
 
 
 def prepared(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:

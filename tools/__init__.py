@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from db import queue, races
+from db.calls import Watch
 from db.judge import Judge, RunFacts, RungFacts
 from db.races import RaceSpec, RaceView
 from db.samples import Decided
@@ -73,7 +74,8 @@ class Context:
     """Who calls, when, and what the call may reach. Built by a doorway for each call.
 
     track_corpus: digest and manifest of a track's corpus. no_arena: why this system cannot run entries, or None.
-    quota: bytes that the store holds for the caller at most; None: as many as it likes.
+    quota: bytes that the store holds for the caller at most; None: as many as it likes. credential, doorway,
+    request_id, watches: see `db.calls`.
     """
 
     store: Store
@@ -88,6 +90,10 @@ class Context:
     quota: int | None = None
     glossary: Mapping[str, str]
     report: Report = silent
+    credential: str = ""
+    doorway: str = "local"
+    request_id: str = ""
+    watches: Sequence[Watch] = ()
 
     @property
     def now(self) -> datetime:
