@@ -17,6 +17,7 @@ from sqlalchemy.exc import DatabaseError
 from errors import InvalidValue, Refusal
 from server.manual import race_manual
 from server.matrix_commands import add_matrix_commands
+from server.mcp_commands import mcp
 from server.model_commands import add_model_commands
 from server.settings import Settings
 from server.tool_commands import add_tools
@@ -35,6 +36,7 @@ app.add_typer(worker, name="worker")
 token = typer.Typer(no_args_is_help=True, help="Make, list and revoke bearer tokens.")
 app.add_typer(token, name="token")
 app.add_typer(track, name="track")
+app.add_typer(mcp, name="mcp", rich_help_panel="Processes")
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
 
@@ -188,14 +190,6 @@ def arena(
     from server.arena_main import run_arena
 
     run_arena(settings_with(data=data), name, with_parent=with_parent)
-
-
-@app.command(rich_help_panel="Processes")
-def mcp(data: DataOption = None) -> None:
-    """Serve one MCP client on standard input and output, with engine processes beside it."""
-    from server.serve import serve_stdio_client
-
-    serve_stdio_client(settings_with(data=data))
 
 
 @app.command()

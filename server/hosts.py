@@ -140,6 +140,7 @@ HOSTS: Mapping[str, Host] = MappingProxyType({
         key="mcpServers",
         entry=claude_entry,
         command=claude_command,
+        home="CLAUDE_CONFIG_DIR",
     ),
     "cursor": Host(
         title="Cursor",
