@@ -5,6 +5,7 @@ Only what a command needs is imported when it runs: `igla serve` must be ready i
 
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from server.tool_commands import add_tools
 from server.track_commands import track
 from server.words import from_json, words
 
-app = typer.Typer(name="igla", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
+app = typer.Typer(name="igla", no_args_is_help=True, rich_markup_mode="rich",
                   pretty_exceptions_show_locals=False, help="""
 igla: the race server for agent-run training. It trains, measures and ranks; nobody has to be believed.
 
@@ -39,6 +40,22 @@ app.add_typer(track, name="track")
 app.add_typer(mcp, name="mcp", rich_help_panel="Processes")
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
+
+
+def tell_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"igla {version('igla')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of igla itself; what igla is stands in `app`."""
 
 
 def settings_with(**given: Any) -> Settings:

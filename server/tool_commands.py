@@ -101,10 +101,11 @@ def here(tool: Tool, data: Path | None, arguments: Mapping[str, Any]) -> dict[st
 def elsewhere(tool: Tool, server: str, token: str | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The tool on a server. It checks the arguments, so that refusals are the same."""
     from server.client import Client
+    from server.client_retries import Policy
 
     shape = tool.input_schema["properties"].get("wait_seconds")
     wait = float(arguments.get("wait_seconds", shape["default"])) if shape else 0.0
-    with Client.at(server, token) as client:
+    with Client.at(server, token, Policy(patience=5.0)) as client:
         return client.call(tool.name, arguments, idempotent=tool.about["idempotent"], wait=wait)
 
 
@@ -119,7 +120,8 @@ def gathered(tool: Tool, options: Mapping[str, Any], positional: list[str]) -> d
     given = {name: value for name, value in options.items() if value is not None}
     waiting = [name for name in tool.input_schema.get("required", []) if name not in given]
     if len(positional) > len(waiting):
-        raise InvalidValue(f"{tool.name} takes at most {len(waiting)} values by position.")
+        order = f" ({' '.join(waiting)})" if waiting else ""
+        raise InvalidValue(f"{tool.name} takes at most {len(waiting)} values by position{order}; name the others.")
     given.update(zip(waiting, positional, strict=False))
     shapes = tool.input_schema["properties"]
     return {name: parsed(name, shape_type(shapes[name]), value) for name, value in given.items()}
