@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import tomllib
 from datetime import UTC, datetime
 
 import pytest
@@ -17,6 +18,7 @@ from server.client_retries import Refused
 from server.runtime import open_runtime
 from server.settings import Settings
 from tests.remote import small_race
+from tests.serving import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +112,13 @@ def test_a_data_folder_on_the_command_line_means_this_machine(igla, url, data, m
         raise igla(app, ["glossary", "--server", url, "--data", str(data)]).exception
     monkeypatch.setenv("IGLA_SERVER", "http://127.0.0.1:9")
     assert igla(app, ["glossary", "--term", "lease", "--json", "--data", str(data)]).exit_code == 0
+
+
+def test_the_version_is_told(igla):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert igla(app, ["--version"]).stdout == f"igla {project['version']}\n"
+
+
+def test_a_value_too_many_is_answered_with_the_order(igla):
+    with pytest.raises(InvalidValue, match=r"at most 1 values by position \(worker\)"):
+        raise igla(app, ["claim_job", "me", "cup"]).exception
