@@ -1,6 +1,7 @@
 """When a client tries again, and what it raises where it does not. Pure: it needs httpx for its answers, and errors."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from errors import Refusal
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds: the longest pause after the first failed try, and after many."""
+
+LONGEST_TEXT = 2000
+"""Characters of a message that are read."""
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that another try may do away with, unless the answer is a refusal with its code."""
@@ -118,10 +122,16 @@ def good(response: httpx.Response) -> httpx.Response:
 def refused(response: httpx.Response) -> Refused | None:
     """The refusal that an answer carries, if it does."""
     told = body_of(response) or {}
-    if not isinstance(told.get("code"), str):
+    code = told.get("code")
+    if not isinstance(code, str) or re.fullmatch(r"[a-z0-9_]{1,64}", code) is None:
         return None
-    message, next_step = str(told.get("message", "")), str(told.get("next_step", ""))
-    return Refused(told["code"], message, next_step, response.status_code)
+    message, next_step = clean(told.get("message", "")), clean(told.get("next_step", ""))
+    return Refused(code, message, next_step, response.status_code)
+
+
+def clean(text: object) -> str:
+    """What a server says, fit for a terminal: one line of what can be printed."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text)[:LONGEST_TEXT])
 
 
 def body_of(response: httpx.Response) -> dict[str, Any] | None:

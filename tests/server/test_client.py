@@ -303,6 +303,16 @@ def test_a_refusal_is_raised_at_once(flaky):
     assert client.waits == []
 
 
+def test_what_a_server_says_cannot_write_to_the_terminal(flaky):
+    body = json.dumps({"code": "queue_empty", "message": "a\x1b[2Jb\nc" + "x" * 5000, "next_step": "\x07"}).encode()
+    with pytest.raises(Refused) as refused:
+        flaky((404, body)).claim_job("me")
+    assert str(refused.value).isprintable()
+    assert len(refused.value.message) == 2000
+    with pytest.raises(Refused, match=r"^refused: The server answered 404"):
+        flaky((404, b'{"code": "\\u001b[31m", "message": "m"}')).claim_job("me")
+
+
 @pytest.mark.parametrize(
     ("answer", "raised"),
     [
