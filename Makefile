@@ -3,7 +3,7 @@ PYTHON ?= python3
 BUDGET ?= 3m
 BIN = .venv/bin
 
-.PHONY: race test check lint conformance serve sweep clean
+.PHONY: race test check lint conformance serve sweep client clean
 
 .venv/engine: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,9 @@ lint: .venv/test  ## format, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+client: .venv/engine  ## write the typed client, server/client.py, from the tools
+	$(BIN)/python -m server.client_source
 
 conformance: .venv/test  ## the official MCP conformance suite, where npm can be reached
 	PYTHON=$(BIN)/python tests/conformance/run.sh

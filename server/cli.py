@@ -5,6 +5,7 @@ Only what a command needs is imported when it runs: `igla serve` must be ready i
 
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,13 +18,14 @@ from sqlalchemy.exc import DatabaseError
 from errors import InvalidValue, Refusal
 from server.manual import race_manual
 from server.matrix_commands import add_matrix_commands
+from server.mcp_commands import mcp
 from server.model_commands import add_model_commands
 from server.settings import Settings
 from server.tool_commands import add_tools
 from server.track_commands import track
 from server.words import from_json, words
 
-app = typer.Typer(name="igla", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
+app = typer.Typer(name="igla", no_args_is_help=True, rich_markup_mode="rich",
                   pretty_exceptions_show_locals=False, help="""
 igla: the race server for agent-run training. It trains, measures and ranks; nobody has to be believed.
 
@@ -35,8 +37,25 @@ app.add_typer(worker, name="worker")
 token = typer.Typer(no_args_is_help=True, help="Make, list and revoke bearer tokens.")
 app.add_typer(token, name="token")
 app.add_typer(track, name="track")
+app.add_typer(mcp, name="mcp", rich_help_panel="Processes")
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
+
+
+def tell_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"igla {version('igla')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of igla itself; what igla is stands in `app`."""
 
 
 def settings_with(**given: Any) -> Settings:
@@ -188,14 +207,6 @@ def arena(
     from server.arena_main import run_arena
 
     run_arena(settings_with(data=data), name, with_parent=with_parent)
-
-
-@app.command(rich_help_panel="Processes")
-def mcp(data: DataOption = None) -> None:
-    """Serve one MCP client on standard input and output, with engine processes beside it."""
-    from server.serve import serve_stdio_client
-
-    serve_stdio_client(settings_with(data=data))
 
 
 @app.command()

@@ -42,6 +42,7 @@ def serve_all(settings: Settings) -> None:
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
         with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"connect an agent: igla mcp install claude --url {address}", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
 
 

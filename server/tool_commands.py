@@ -42,11 +42,10 @@ def command(tool: Tool) -> Callable[..., None]:
     """A function with one option for each argument of the tool; arguments that are no plain value are JSON."""
 
     def run(ctx: typer.Context, **options: Any) -> None:
-        data, as_json = options.pop("data"), options.pop("json_")
+        data, as_json, token = options.pop("data"), options.pop("json_"), options.pop("token")
+        server = server_of(ctx, options.pop("server"), data)
         arguments = gathered(tool, options, ctx.args)
-        runtime = open_runtime(Settings(**({"data": data} if data else {})))
-        with engines_for(tool, runtime):
-            result = asyncio.run(call(tool, runtime.context(), arguments))
+        result = elsewhere(tool, server, token, arguments) if server else here(tool, data, arguments)
         show(tool, result, as_json)
 
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
@@ -61,22 +60,53 @@ def command(tool: Tool) -> Callable[..., None]:
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
         )
     parameters += [
-        inspect.Parameter(
-            "json_",
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=bool,
-            default=typer.Option(False, "--json", help="Print the result as one JSON object."),
-        ),
-        inspect.Parameter(
-            "data",
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=Path | None,
-            default=typer.Option(None, "--data", help="Folder of the database [IGLA_DATA]."),
-        ),
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=option)
+        for name, (kind, option) in shared_options().items()
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+def shared_options() -> dict[str, tuple[Any, Any]]:
+    """What every tool's command takes besides the tool's arguments: name -> type and option."""
+    told = "Call this server in place of the local database."
+    secret = "Token for the server; best by IGLA_TOKEN: command lines can be read by others."
+    return {
+        "json_": (bool, typer.Option(False, "--json", help="Print the result as one JSON object.")),
+        "data": (Path | None, typer.Option(None, "--data", help="Folder of the database [IGLA_DATA].")),
+        "server": (str | None, typer.Option(None, "--server", envvar="IGLA_SERVER", help=told)),
+        "token": (str | None, typer.Option(None, "--token", envvar="IGLA_TOKEN", help=secret)),
+    }
+
+
+def server_of(ctx: typer.Context, server: str | None, data: Path | None) -> str | None:
+    """The server to call, if any. A data folder on the command line speaks of this machine; with both there is none."""
+    if data is None or not server:
+        return server or None
+    source = ctx.get_parameter_source("server")
+    if source is not None and source.name == "COMMANDLINE":
+        raise InvalidValue("Give --server or --data, not both.")
+    return None
+
+
+def here(tool: Tool, data: Path | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The tool on this machine's database."""
+    given: dict[str, Any] = {"data": data} if data else {}
+    runtime = open_runtime(Settings(**given))
+    with engines_for(tool, runtime):
+        return asyncio.run(call(tool, runtime.context(), arguments))
+
+
+def elsewhere(tool: Tool, server: str, token: str | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The tool on a server. It checks the arguments, so that refusals are the same."""
+    from server.client import Client
+    from server.client_retries import Policy
+
+    shape = tool.input_schema["properties"].get("wait_seconds")
+    wait = float(arguments.get("wait_seconds", shape["default"])) if shape else 0.0
+    with Client.at(server, token, Policy(patience=5.0)) as client:
+        return client.call(tool.name, arguments, idempotent=tool.about["idempotent"], wait=wait)
 
 
 def shape_type(shape: Mapping[str, Any]) -> str:
@@ -90,7 +120,8 @@ def gathered(tool: Tool, options: Mapping[str, Any], positional: list[str]) -> d
     given = {name: value for name, value in options.items() if value is not None}
     waiting = [name for name in tool.input_schema.get("required", []) if name not in given]
     if len(positional) > len(waiting):
-        raise InvalidValue(f"{tool.name} takes at most {len(waiting)} values by position.")
+        order = f" ({' '.join(waiting)})" if waiting else ""
+        raise InvalidValue(f"{tool.name} takes at most {len(waiting)} values by position{order}; name the others.")
     given.update(zip(waiting, positional, strict=False))
     shapes = tool.input_schema["properties"]
     return {name: parsed(name, shape_type(shapes[name]), value) for name, value in given.items()}

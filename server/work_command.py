@@ -3,7 +3,6 @@
 import base64
 import fcntl
 import os
-import random
 import re
 import shutil
 import signal
@@ -24,13 +23,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from errors import InvalidValue, shown
+from server.client import Client
+from server.client_core import options
+from server.client_retries import Policy
 from server.keys import key_at
-from server.remote import Remote
-from server.worker import Run, Worker
+from server.worker import REPEATED, Run, Worker
 from training.artifacts import ArtifactFolder
 
-TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+PATIENCE = 300.0
+"""Seconds that every call is tried for."""
+
 STALE_SECONDS = 24 * 3600.0
 """Age from which half-finished downloads of dead workers are swept away."""
 
@@ -50,12 +52,11 @@ def work_command(
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     key = key_at(key_file) if key_file else None
     stop = stop_on_signal()
-    chance = random.Random()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    policy = Policy(patience=PATIENCE, repeat=REPEATED)
     folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "igla"
     console = Console(stderr=True)
     with (
-        httpx.Client(base_url=address(server), headers=headers, timeout=TIMEOUT) as http,
+        httpx.Client(**options(server, token)) as http,
         run_folder(folder) as runs,
         Screen(console) as screen,
     ):
@@ -63,7 +64,7 @@ def work_command(
         corpora.sweep(STALE_SECONDS, datetime.now(UTC))
         worker = Worker(
             name=name or own_name(),
-            remote=Remote(http, chance, stop.wait),
+            remote=Client(http, policy, stop.wait),
             store=ArtifactFolder(runs),
             corpora=corpora,
             stop=stop,
@@ -81,13 +82,6 @@ def work_command(
 def public_key(key: Ed25519PrivateKey) -> str:
     """What `igla worker enroll` takes."""
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
-
-
-def address(server: str) -> str:
-    """The server's address without a slash at its end."""
-    if not re.match(r"https?://[^/\s@]+", server):
-        raise InvalidValue(f"--server is an address such as https://igla.example.org, got {shown(server)}.")
-    return server.rstrip("/")
 
 
 def own_name() -> str:
@@ -158,15 +152,15 @@ class Screen:
     def told(self, what: str, run: Run, numbers: Mapping[str, Any]) -> None:
         """Show what happened."""
         ticket = run.ticket
-        described = f"{ticket['race']}  rung {ticket['rung'] + 1}  seed {ticket['seed']}  {ticket['name']}"
+        described = f"{ticket.race}  rung {ticket.rung + 1}  seed {ticket.seed}  {ticket.name}"
         step = numbers.get("step", run.step)
         self.bars.update(
-            self.bar, description=described, completed=step, total=ticket["total_steps"], visible=what != "ended"
+            self.bar, description=described, completed=step, total=ticket.total_steps, visible=what != "ended"
         )
         if what in ("chunk", "ended"):
             note = f" ({numbers['note']})" if numbers["note"] else ""
             value = f"{numbers['bpb']:.4f} bpb {numbers['provenance']}{note}, {numbers['action']}"
-            self.say(f"{described}  step {step} of {ticket['total_steps']}: {value}")
+            self.say(f"{described}  step {step} of {ticket.total_steps}: {value}")
         elif what in ("lost", "failed"):
             self.say(f"{described}  step {step}: {what}: {numbers['reason']}")
 

@@ -4,6 +4,7 @@ It needs an address and a token, nothing else, and makes outbound HTTP requests 
 the server's scorer has measured the checkpoint; signed with the key of an enrolled worker, it is measured at once.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,13 +15,10 @@ import structlog
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from db.jobs import LeaseLost
-from db.queue import QueueEmpty, next_boundary
+from db.queue import next_boundary
 from errors import Refusal
-from server.auth import Unauthorized, WrongOrigin
-from server.heldout import ArtifactPrivate
-from server.remote import Remote, Unreachable, backoff
-from server.toolbox import ScopeMissing
+from server.client import Client, Ticket
+from server.client_retries import Refused, Unreachable, backoff
 from training.artifacts import ArtifactFolder
 from training.corpus import Corpus, refuse_overlap
 from training.engine import Chunk, Residents, run_chunk
@@ -34,8 +32,15 @@ log = structlog.get_logger()
 HEARTBEAT_SECONDS = 15.0
 """Between two heartbeats: a quarter of the lease."""
 
-HOPELESS = (Unauthorized, ScopeMissing, WrongOrigin)
-"""Refusals that no other job and no other try changes."""
+HOPELESS = ("unauthorized", "scope_missing", "wrong_origin")
+"""Codes of refusals that no other job and no other try changes."""
+
+LOST = "lease_lost"
+"""Code of the refusal of a job that another worker has by now."""
+
+REPEATED = frozenset({"claim_job", "release_job"})
+"""Tools that a worker sends again though the first may have been heard: a ticket that nobody reads is free again when
+its lease ends, and a job can be given back once only."""
 
 
 class PrivateHeldout(Refusal):
@@ -64,19 +69,19 @@ class Failed(Exception):
 class Run:
     """A claimed job and how far it is."""
 
-    ticket: Mapping[str, Any]
+    ticket: Ticket
     step: int
     checkpoint: str | None
 
     @property
     def held(self) -> dict[str, Any]:
         """What every write carries."""
-        return {"job_id": self.ticket["job_id"], "fence": self.ticket["fence"]}
+        return {"job_id": self.ticket.job_id, "fence": self.ticket.fence}
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the next chunk."""
-        return next_boundary(self.step, self.ticket["total_steps"], self.ticket["chunks"]) - self.step
+        return next_boundary(self.step, self.ticket.total_steps, self.ticket.chunks) - self.step
 
 
 Told = Callable[[str, Run, Mapping[str, Any]], None]
@@ -88,7 +93,7 @@ class Worker:
     """One worker. store holds its checkpoints, corpora what it has fetched of corpora; both are local folders."""
 
     name: str
-    remote: Remote
+    remote: Client
     store: ArtifactFolder
     corpora: ArtifactFolder
     stop: threading.Event
@@ -109,8 +114,10 @@ class Worker:
                 run = self.claim()
                 empty, idle = 0, 0.0
                 failures = 0 if self.finish(run) else failures + 1
-            except QueueEmpty:
-                pause = backoff(min(empty, 4), self.remote.chance)
+            except Refused as refused:
+                if refused.code != "queue_empty":
+                    raise
+                pause = backoff(min(empty, 4), self.remote.policy.chance)
                 empty, idle = empty + 1, idle + pause
                 self.stop.wait(pause)
                 continue
@@ -120,14 +127,13 @@ class Worker:
             if failures >= self.most_failures:
                 raise TooManyFailures(f"{failures} jobs in a row failed.")
             if failures:
-                self.stop.wait(backoff(failures, self.remote.chance))
+                self.stop.wait(backoff(failures, self.remote.policy.chance))
 
     def claim(self) -> Run:
         """The next job. One that began in another environment starts over."""
-        wanted = {"race": self.race} if self.race else {}
-        claimed = self.remote.call("claim_job", worker=self.name, environment=environment().digest, **wanted)
-        (ticket,) = claimed["tickets"]
-        run = Run(ticket=ticket, step=ticket["start_step"], checkpoint=ticket["checkpoint"])
+        claimed = self.remote.claim_job(worker=self.name, environment=environment().digest, race=self.race or None)
+        (ticket,) = claimed.tickets
+        run = Run(ticket=ticket, step=ticket.start_step, checkpoint=ticket.checkpoint)
         self.told("claimed", run, {})
         return run
 
@@ -139,34 +145,47 @@ class Worker:
                     pass
         except Stopped:
             self.release(run, "the worker was stopped")
-        except LeaseLost as lost:
-            self.told("lost", run, {"reason": lost.message})
-        except ArtifactPrivate as refused:
-            self.release(run, "the held-out text is private: train this race with run_chunk on the server")
-            raise PrivateHeldout(f"Race {run.ticket['race']}: {refused.message}") from refused
-        except (Unreachable, *HOPELESS):
+        except Refused as refused:
+            return self.refused(run, refused)
+        except Unreachable:
             raise
         except Failed as failure:
             self.release(run, f"failed on {self.name}: {failure}")
             return False
         except Exception as failure:  # whatever this machine cannot do, another may: give the job back
-            log.warning("job_failed", job=run.ticket["job_id"], error=f"{type(failure).__name__}: {failure}"[:300])
-            self.release(run, f"failed on {self.name}: {type(failure).__name__}")
-            return False
+            return self.failed(run, failure, type(failure).__name__)
         return True
+
+    def refused(self, run: Run, refused: Refused) -> bool:
+        """What a refusal of the server means for a job. Raises what means the end of the worker."""
+        if refused.code == LOST:
+            self.told("lost", run, {"reason": refused.message})
+            return True
+        if refused.code == "artifact_private":
+            self.release(run, "the held-out text is private: train this race with run_chunk on the server")
+            raise PrivateHeldout(f"Race {run.ticket.race}: {refused.message}") from refused
+        if refused.code in HOPELESS:
+            raise refused
+        return self.failed(run, refused, refused.code)
+
+    def failed(self, run: Run, failure: Exception, what: str) -> bool:
+        """Note a failure and give the job back."""
+        log.warning("job_failed", job=run.ticket.job_id, error=f"{type(failure).__name__}: {failure}"[:300])
+        self.release(run, f"failed on {self.name}: {what}")
+        return False
 
     def chunk(self, run: Run, heartbeat: "Heartbeat") -> str:
         """One chunk: train, upload, report. Gives the action that the race decided on."""
         chunk = self.train(run, heartbeat)
         if chunk.failure or chunk.checkpoint is None or chunk.score is None:
             raise Failed(str(chunk.failure))
-        self.remote.upload(chunk.checkpoint, self.store)
-        written = self.remote.call("write_bpb", **run.held, **self.report(run, chunk))
+        self.upload(chunk.checkpoint)
+        written = self.remote.write_bpb(**run.held, **self.report(run, chunk))
         if run.checkpoint is not None and run.checkpoint != chunk.checkpoint:
             self.store.remove(run.checkpoint)
         run.step, run.checkpoint = chunk.step, chunk.checkpoint
-        action: str = written["decision"]["action"]
-        told = {"bpb": chunk.score.bpb, "provenance": written["provenance"], "note": written["note"], "action": action}
+        action = written.decision.action
+        told = {"bpb": chunk.score.bpb, "provenance": written.provenance, "note": written.note, "action": action}
         self.told("chunk" if action == "continue" else "ended", run, told)
         return action
 
@@ -182,29 +201,45 @@ class Worker:
         if self.stop.is_set():
             raise Stopped
         if run.checkpoint is not None:
-            self.remote.fetch(run.checkpoint, self.store)
+            self.fetch(run.checkpoint, self.store)
         done = run_chunk(
-            recipe=recipe_from(run.ticket["recipe"]),
-            seed=run.ticket["seed"],
-            total_steps=run.ticket["total_steps"],
+            recipe=recipe_from(run.ticket.recipe),
+            seed=run.ticket.seed,
+            total_steps=run.ticket.total_steps,
             steps=run.steps,
-            corpus=self.corpus(run.ticket["corpus"]),
+            corpus=self.corpus(run.ticket.corpus),
             store=self.store,
             checkpoint=run.checkpoint,
             residents=self.residents,
             on_step=on_step,
         )
         if done.auxiliary:
-            log.info("auxiliary", job=run.ticket["job_id"], step=done.step, **done.auxiliary)
+            log.info("auxiliary", job=run.ticket.job_id, step=done.step, **done.auxiliary)
         return done
 
+    def fetch(self, digest: str, folder: ArtifactFolder) -> None:
+        """Bring an artifact into a folder, checked; one that is there is left alone."""
+        if digest not in folder:
+            folder.root.mkdir(parents=True, exist_ok=True)
+            part = folder.root / f"{digest}-{os.getpid()}.part"
+            self.remote.download(digest, part)
+            folder.take(part, digest)
+
+    def upload(self, digest: str) -> None:
+        """Bring a checkpoint to the server."""
+
+        def parts(start: int, stop: int) -> bytes:
+            return b"".join(self.store.blocks(digest, start, stop))
+
+        self.remote.upload_parts(digest, self.store.size(digest), parts, "checkpoint")
+
     def corpus(self, digest: str) -> Corpus:
-        """The corpus of that digest, fetched where it is missing. Raises ArtifactPrivate, SplitOverlap."""
+        """The corpus of that digest, fetched where it is missing. Raises Refused (artifact_private), SplitOverlap."""
         if digest not in self.opened:
-            self.remote.fetch(digest, self.corpora)
+            self.fetch(digest, self.corpora)
             corpus = Corpus.load(digest, self.corpora)
             for name in SPLITS:
-                self.remote.fetch(corpus.manifest.splits[name].sha256, self.corpora)
+                self.fetch(corpus.manifest.splits[name].sha256, self.corpora)
             refuse_overlap(corpus)
             self.opened[digest] = corpus
         return self.opened[digest]
@@ -226,9 +261,11 @@ class Worker:
         """Give the job back so that nobody has to wait for its lease to end."""
         self.told("failed", run, {"reason": reason})
         try:
-            self.remote.call("release_job", **run.held, reason=reason[:200])
-        except (LeaseLost, Unreachable) as refusal:
-            log.warning("not_released", job=run.ticket["job_id"], code=refusal.code)
+            self.remote.release_job(**run.held, reason=reason[:200])
+        except (Refused, Unreachable) as refusal:
+            if refusal.code not in (LOST, Unreachable.code):
+                raise
+            log.warning("not_released", job=run.ticket.job_id, code=refusal.code)
 
 
 def claims(run: Run, chunk: Chunk) -> Claims:
@@ -236,12 +273,12 @@ def claims(run: Run, chunk: Chunk) -> Claims:
     assert chunk.score is not None
     assert chunk.checkpoint is not None
     return Claims(
-        job=run.ticket["job_id"],
-        fence=run.ticket["fence"],
+        job=run.ticket.job_id,
+        fence=run.ticket.fence,
         step=chunk.step,
         nll_sum=chunk.score.nll_sum,
         byte_count=chunk.score.byte_count,
-        corpus=run.ticket["corpus"],
+        corpus=run.ticket.corpus,
         split="validation",
         recipe=chunk.effective_digest,
         checkpoint=chunk.checkpoint,
@@ -253,10 +290,10 @@ def claims(run: Run, chunk: Chunk) -> Claims:
 class Heartbeat:
     """Keeps a job's lease in the background while the worker trains."""
 
-    def __init__(self, remote: Remote, held: Mapping[str, Any]) -> None:
+    def __init__(self, remote: Client, held: Mapping[str, Any]) -> None:
         self.remote, self.held = remote, held
         self.done = threading.Event()
-        self.lost: LeaseLost | None = None
+        self.lost: Refused | None = None
         self.thread = threading.Thread(target=self.beat, daemon=True)
 
     def __enter__(self) -> "Heartbeat":
@@ -273,14 +310,14 @@ class Heartbeat:
         """Renew until the job is done or lost. What else goes wrong shows at the next write."""
         while not self.done.wait(HEARTBEAT_SECONDS):
             try:
-                self.remote.call("heartbeat", **self.held)
-            except LeaseLost as lost:
-                self.lost = lost
-                return
+                self.remote.heartbeat(**self.held)
             except Refusal as refusal:
+                if isinstance(refusal, Refused) and refusal.code == LOST:
+                    self.lost = refusal
+                    return
                 log.warning("heartbeat_failed", code=refusal.code)
 
     def check(self) -> None:
-        """Raise LeaseLost as soon as it is known."""
+        """Raise the refusal (lease_lost) as soon as it is known."""
         if self.lost is not None:
             raise self.lost

@@ -1,17 +1,16 @@
 """A remote worker as a process against a real server: how it ends, what it refuses, what it never tells."""
 
 import json
-import random
 import signal
 import struct
 import subprocess
 import sys
 
-import httpx
 import pytest
 
 from db import races
-from server.remote import PART, Remote
+from server.client import Client
+from server.client_steps import PART
 from server.runtime import open_runtime
 from server.settings import Settings
 from tests.remote import small_race, use
@@ -147,13 +146,11 @@ def test_a_checkpoint_of_several_parts_arrives_whole(runtime, url, secret, tmp_p
     folder = ArtifactFolder(tmp_path)
     hand_made = checkpoint_of(PART * 2 + 77)
     digest = folder.put(hand_made)
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {secret}"}, timeout=60) as http:
-        remote = Remote(http, random.Random(0), lambda seconds: False)
-        remote.upload(digest, folder)
-        remote.upload(digest, folder)
-        other = ArtifactFolder(tmp_path / "back")
-        remote.fetch(digest, other)
-    assert other.get(digest) == hand_made == runtime.artifacts.get(digest)
+    with Client.at(url, secret) as client:
+        assert client.upload(tmp_path / digest, "checkpoint") == digest
+        assert client.upload(tmp_path / digest, "checkpoint") == digest
+        client.download(digest, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == hand_made == runtime.artifacts.get(digest)
 
 
 def checkpoint_of(size):
