@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+from server import logs
 from server.arena import Runner
 from server.engine_main import sign_off
 from server.runtime import open_runtime
@@ -21,6 +22,7 @@ def run_arena(settings: Settings, name: str, *, with_parent: bool) -> None:
 
     A trial that is under way is broken off and its run given back. Raises ArenaUnavailable where nothing can be run.
     """
+    logs.configure("arena", settings)
     runtime = open_runtime(settings)
     if (reason := runtime.no_arena()) is not None:
         raise ArenaUnavailable(reason)

@@ -6,12 +6,14 @@ import sys
 import threading
 
 from db import workers
+from server import logs
 from server.runtime import Runtime, open_runtime, utc_now
 from server.settings import Settings
 
 
 def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     """Serve chunk requests until SIGTERM or SIGINT; with a parent, until standard input closes too."""
+    logs.configure("engine", settings)
     runtime = open_runtime(settings)
     if with_parent:
         threading.Thread(target=end_with_parent, args=(runtime, name, "engine"), daemon=True).start()

@@ -3,6 +3,7 @@
 import signal
 import threading
 
+from server import logs
 from server.engine_main import end_with_parent, sign_off
 from server.runtime import open_runtime
 from server.scorer import Scorer
@@ -11,6 +12,7 @@ from server.settings import Settings
 
 def run_scorer(settings: Settings, name: str, *, with_parent: bool) -> None:
     """Measure checkpoints until SIGTERM or SIGINT; with a parent, until standard input closes too."""
+    logs.configure("scorer", settings)
     runtime = open_runtime(settings)
     if with_parent:
         threading.Thread(target=end_with_parent, args=(runtime, name, "scorer"), daemon=True).start()

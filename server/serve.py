@@ -4,13 +4,16 @@ import asyncio
 import gc
 import socket
 import sys
+from dataclasses import replace
 
 import structlog
 import uvicorn
 
 from db import tokens
 from errors import Refusal
+from server import logs
 from server.app import create_app, parts
+from server.logs import CallLog
 from server.mcp import mcp_server, serve_stdio
 from server.runtime import Runtime, open_runtime
 from server.settings import Settings
@@ -31,14 +34,14 @@ def serve_all(settings: Settings) -> None:
 
     The address is printed on standard error when it answers, which with port 0 is the way to learn it.
     """
-    log_to_stderr()
-    runtime = open_runtime(settings)
+    logs.configure("web", settings, background=True)
+    runtime = observed(open_runtime(settings))
     refuse_open_bind(runtime)
     runtime.tracks()  # a track that cannot be read is told now, not to an agent
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_config=None, access_log=False))
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
         with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
@@ -56,8 +59,8 @@ def arena_count(runtime: Runtime) -> int:
 
 def serve_stdio_client(settings: Settings) -> None:
     """Serve one MCP client on standard streams. Everything else this process says goes to standard error."""
-    log_to_stderr()
-    runtime = open_runtime(settings)
+    logs.configure("web", settings, background=True)
+    runtime = observed(open_runtime(settings))
     server = mcp_server(parts(runtime))
     with Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime)):
         asyncio.run(serve_stdio(server))
@@ -73,6 +76,6 @@ def refuse_open_bind(runtime: Runtime) -> None:
             raise TokenNeeded(f"{settings.host} can be reached from outside and there is no token.")
 
 
-def log_to_stderr() -> None:
-    """Log lines go to standard error: standard output belongs to results and, with stdio, to the protocol."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+def observed(runtime: Runtime) -> Runtime:
+    """The runtime of a process that answers calls: each is told to the log."""
+    return replace(runtime, watches=(*runtime.watches, CallLog()))

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,15 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from errors import InvalidValue, shown
+from server import logs
 from server.keys import key_at
 from server.remote import Remote
+from server.settings import Settings
 from server.worker import Run, Worker
 from training.artifacts import ArtifactFolder
 
@@ -45,9 +45,10 @@ def work_command(
     cache: Path | None,
     most_failures: int,
     idle_exit: float | None,
+    settings: Settings,
 ) -> None:
     """Work for a server until SIGTERM or SIGINT; the second signal ends the process at once."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logs.configure("work", settings, secrets=[token or ""])
     key = key_at(key_file) if key_file else None
     stop = stop_on_signal()
     chance = random.Random()
