@@ -46,14 +46,25 @@ class RequestView:
     error: str | None
     created_at: datetime
     finished_at: datetime | None
+    request_id: str | None
+    traceparent: str | None
 
 
 def request(
-    session: Session, job_id: str, fence: int, steps: int | None, now: datetime, lease_seconds: float | None = None
+    session: Session,
+    job_id: str,
+    fence: int,
+    steps: int | None,
+    now: datetime,
+    lease_seconds: float | None = None,
+    *,
+    request_id: str | None = None,
+    traceparent: str | None = None,
 ) -> RequestView:
     """Ask for the next chunk of a held job, and renew its lease where `lease_seconds` is given.
 
     An open request of this holder is given back instead of a second one; of a job that ended, the one that ended it.
+    request_id and traceparent are those of the call that asks: what the engine does belongs to it.
     """
     job = jobs.locked(session, job_id)
     if not jobs.holds(job, fence):
@@ -67,7 +78,8 @@ def request(
     row = run(session, select(REQUEST).where(*mine)).one_or_none()
     if row is None:
         values = {"id": str(uuid4()), "job_id": job_id, "job_fence": fence, "steps": steps}
-        new = insert(REQUEST).values(**values, state="queued", fence=0, created_at=now)
+        asked = {"request_id": request_id, "traceparent": traceparent, "created_at": now}
+        new = insert(REQUEST).values(**values, **asked, state="queued", fence=0)
         row = run(session, new.returning(REQUEST)).one()
         notify(session, REQUESTS)
     return view(row)

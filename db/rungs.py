@@ -189,6 +189,7 @@ def move_up(session: Session, race: RaceView, row: Stored, promotion: Promotion,
         priority=min(100, job.priority + 1),
         created_by=job.created_by,
         now=now,
+        request_id=job.request_id,
     )
 
 

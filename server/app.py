@@ -16,8 +16,10 @@ from db import races
 from errors import InvalidValue, Refusal
 from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
+from server.edge import Edge
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
+from server.redaction import redactor, secrets_of
 from server.runtime import Runtime
 from server.toolbox import Tool, call, enabled, toolbox
 
@@ -44,7 +46,7 @@ class WrongMethod(Refusal):
 
 
 class Defect(Refusal):
-    """Tell the operator when it was; the server's log says more."""
+    """Tell the operator the X-Request-ID of the answer; the server's log says more under it."""
 
     code = "internal_error"
     status = 500
@@ -72,6 +74,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
     app.add_middleware(Gate, runtime=runtime)
+    app.add_middleware(Edge, redact=redactor(secrets_of(runtime.settings)))
     app.add_exception_handler(Refusal, refuse)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)
@@ -173,7 +176,9 @@ async def no_route(request: Request, error: Exception) -> Response:
 
 async def defect(request: Request, error: Exception) -> Response:
     """A mistake of ours: the log has it, the caller gets a code."""
-    return refused(Defect("The server made a mistake."))
+    answer = refused(Defect("The server made a mistake."))
+    answer.headers["x-request-id"] = request.scope["igla.request_id"]  # this answer is made outside of every shell
+    return answer
 
 
 async def refuse(request: Request, error: Exception) -> Response:

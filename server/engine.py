@@ -21,6 +21,7 @@ from db.jobs import LeaseLost
 from db.samples import Batch, Written
 from errors import ArtifactMissing, Refusal, RunFailed
 from server.keys import signing_key
+from server.logs import Output, silent
 from server.runtime import Runtime, utc_now
 from tools import LEASE_SECONDS, Decision, decision_of, judge
 from tools.run_chunk import ANSWER, Ran
@@ -56,6 +57,7 @@ class Engine:
     name: str
     runtime: Runtime
     residents: Residents
+    output: Output = field(default_factory=silent)
     corpora: dict[str, Corpus] = field(default_factory=dict)
 
     def serve(self, stop: threading.Event) -> None:
@@ -80,19 +82,26 @@ class Engine:
 
     def work(self, request: RequestView) -> None:
         """Train one requested chunk and store it, or store why it could not be."""
+        known = {"job": request.job_id, **({"request_id": request.request_id} if request.request_id else {})}
+        with self.output.run(**known):
+            self.attempt(request)
+
+    def attempt(self, request: RequestView) -> None:
+        """The same, with every log line bound to the job and to the call that asked."""
         try:
             with Renewal(self, request) as renewal:
                 ticket = self.ticket(request)
                 chunk = self.train(ticket, request, renewal)
                 self.keep(ticket, request, chunk)
             self.let_go(ticket.checkpoint)
+            log.info("chunk_done", step=chunk.step, bytes_per_second=round(chunk.bytes_per_second))
         except (Abandoned, LeaseLost):
-            log.warning("chunk_abandoned", job=request.job_id)
+            log.warning("chunk_abandoned")
         except Refusal as refusal:
-            log.warning("chunk_refused", job=request.job_id, code=refusal.code, message=refusal.message)
+            log.warning("chunk_refused", code=refusal.code, message=refusal.message)
             self.refuse(request, refusal)
         except (MemoryError, RuntimeError) as error:
-            log.exception("chunk_failed", job=request.job_id)
+            log.exception("chunk_failed")
             self.give_up(request, f"{type(error).__name__} on this machine; the recipe may be too large for it")
 
     def keep(self, ticket: queue.Ticket, request: RequestView, chunk: Chunk) -> None:
@@ -113,7 +122,7 @@ class Engine:
         try:
             return self.chunk(ticket, request, renewal)
         except (EnvironmentChanged, ArtifactMissing, ArtifactCorrupt, CheckpointCorrupt) as change:
-            log.warning("run_starts_over", job=ticket.job_id, code=change.code, reason=change.message)
+            log.warning("run_starts_over", code=change.code, reason=change.message)
             with self.runtime.store.transaction() as session:
                 queue.restart(session, ticket.job_id, ticket.fence, environment().digest, utc_now())
             return self.chunk(self.ticket(request), request, renewal)
@@ -133,7 +142,7 @@ class Engine:
             on_step=renewal.check,
         )
         if done.auxiliary:
-            log.info("auxiliary", job=ticket.job_id, step=done.step, **done.auxiliary)
+            log.info("auxiliary", step=done.step, **done.auxiliary)
         return done
 
     def corpus(self, digest: str) -> Corpus:
@@ -149,6 +158,7 @@ class Engine:
         now = utc_now()
         with self.runtime.store.transaction() as session:
             if chunk.failure or chunk.score is None:
+                log.warning("run_failed", step=chunk.step, reason=str(chunk.failure))
                 decision = self.failed(session, ticket, chunk)
                 lease = now
                 measured: list[Sample] = []

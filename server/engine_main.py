@@ -13,7 +13,7 @@ from server.settings import Settings
 
 def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     """Serve chunk requests until SIGTERM or SIGINT; with a parent, until standard input closes too."""
-    logs.configure("engine", settings)
+    output = logs.configure("engine", settings)
     runtime = open_runtime(settings)
     if with_parent:
         threading.Thread(target=end_with_parent, args=(runtime, name, "engine"), daemon=True).start()
@@ -25,7 +25,7 @@ def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Engine(name=name, runtime=runtime, residents=Residents()).serve(stop)
+    Engine(name=name, runtime=runtime, residents=Residents(), output=output).serve(stop)
     sign_off(runtime, name, "engine")
 
 

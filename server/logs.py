@@ -50,6 +50,11 @@ class Output:
             yield self.kept
 
 
+def silent() -> Output:
+    """An output for a process whose logging somebody else has set up."""
+    return Output(Lines(STDERR, background=False))
+
+
 class Handler(logging.Handler):
     """Passes on what libraries say."""
 

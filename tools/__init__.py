@@ -210,6 +210,7 @@ def submit(context: Context, race: RaceView, recipes: Sequence[Recipe], priority
                 priority=priority,
                 created_by=context.principal,
                 now=context.now,
+                request_id=context.request_id or None,
             )
         ]
     return [

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from db import chunks, queue, workers
+from db.calls import TRACEPARENT
 from db.chunks import RequestView
 from db.jobs import LeaseLost
 from errors import Refusal, refusal
@@ -130,7 +131,10 @@ def standing(request: RequestView) -> str:
 def ask(context: Context, job_id: str, fence: int, steps: int | None) -> RequestView:
     """Renew the lease and store the request, or find the open one; of a job that ended, the one that ended it."""
     with context.store.transaction() as session:
-        return chunks.request(session, job_id, fence, steps, context.now, LEASE_SECONDS)
+        return chunks.request(
+            session, job_id, fence, steps, context.now, LEASE_SECONDS,
+            request_id=context.request_id or None, traceparent=TRACEPARENT.get(),
+        )  # fmt: skip
 
 
 def keep(context: Context, job_id: str, fence: int) -> None:

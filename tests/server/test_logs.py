@@ -5,7 +5,6 @@ import logging
 import os
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import anyio
@@ -14,11 +13,11 @@ import structlog
 
 from db.calls import Call, watched
 from errors import UnknownName
-from server import logs
 from server.lines import MOST_WAITING, Lines
 from server.logs import KEPT_LINES, CallLog
 from server.settings import Settings
 from server.toolbox import call, toolbox
+from tests.observing import logging_to_pipe
 
 CALL = Call(
     tool="job_status",
@@ -29,33 +28,6 @@ CALL = Call(
     request_id="req-1",
     subject={"job_id": "j1", "race": "r"},
 )
-
-
-@contextmanager
-def logging_to_pipe(settings, process="web", background=False):
-    """The output and a function that reads the lines so far; logging is as before afterwards."""
-    before, handlers, level = structlog.get_config(), logging.getLogger().handlers[:], logging.getLogger().level
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    output = logs.configure(process, settings, descriptor=writing, background=background)
-
-    def said():
-        output.lines.close()
-        try:
-            return [json.loads(line) for line in os.read(reading, 1 << 20).splitlines()]
-        except BlockingIOError:
-            return []
-
-    try:
-        yield output, said
-    finally:
-        structlog.configure(**before)
-        structlog.contextvars.clear_contextvars()
-        logging.captureWarnings(False)
-        logging.getLogger().handlers[:] = handlers
-        logging.getLogger().setLevel(level)
-        os.close(reading)
-        os.close(writing)
 
 
 @pytest.mark.parametrize("background", [False, True])
