@@ -141,6 +141,10 @@ def lease(session: Session, engine: str, now: datetime, lease_seconds: float) ->
             error = f"{row.fence} engines died over this chunk."
             end(session, row, now, state="failed", error_code=EngineFailed.code, error=error)
         else:
+            if row.state == "leased":
+                session.count("leases_lost", kind="chunk")
+            if row.fence == 0:
+                session.count("chunk_wait_seconds", max(0.0, (now - row.created_at).total_seconds()))
             until = now + timedelta(seconds=lease_seconds)
             values = {"state": "leased", "engine": engine, "lease_expires_at": until, "fence": row.fence + 1}
             return view(run(session, update(REQUEST).where(c.id == row.id).values(**values).returning(REQUEST)).one())

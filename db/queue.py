@@ -151,6 +151,8 @@ def claim(
             else:
                 rewind(session, row, now)
                 taken.append(row)
+                if row.fence == 1:
+                    session.count("job_wait_seconds", max(0.0, (now - row.created_at).total_seconds()))
     if not taken:
         return nothing_free(session, now, race_id)
     return [ticket_of(row, races.by_id(session, row.race_id)) for row in taken]

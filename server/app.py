@@ -19,9 +19,10 @@ from server.auth import Gate, context_of, refused
 from server.edge import Edge
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
+from server.metrics import Metrics
 from server.redaction import redactor, secrets_of
 from server.runtime import Runtime
-from server.toolbox import Tool, call, enabled, toolbox
+from server.toolbox import ScopeMissing, Tool, call, enabled, may, toolbox
 
 REFUSAL = {
     "type": "object",
@@ -74,7 +75,8 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
     app.add_middleware(Gate, runtime=runtime)
-    app.add_middleware(Edge, redact=redactor(secrets_of(runtime.settings)))
+    metrics = Metrics(runtime)
+    app.add_middleware(Edge, redact=redactor(secrets_of(runtime.settings)), metrics=metrics)
     app.add_exception_handler(Refusal, refuse)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)
@@ -94,8 +96,21 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
             races.listing(session)
         return {"status": "ready"}
 
+    @app.get("/metrics", include_in_schema=False)
+    def scraped(request: Request) -> Response:
+        """What is counted, in the words of Prometheus."""
+        return scrape(metrics, request)
+
     app.router.routes.extend(mcp_app.routes)  # not mounted: a mount would answer every other path too
     return app
+
+
+def scrape(metrics: Metrics, request: Request) -> Response:
+    """The metrics, for who may read."""
+    if not may("read", request.scope["igla.principal"].scopes):
+        raise ScopeMissing("/metrics needs the scope read.")
+    text, content_type = metrics.answer(request.headers.get("accept", ""))
+    return Response(text, media_type=content_type)
 
 
 def offered(runtime: Runtime) -> dict[str, Tool]:

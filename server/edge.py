@@ -1,11 +1,14 @@
 """Edge: the outermost ASGI shell. Gives every request an id, which its answer, its log lines and its jobs carry."""
 
+import asyncio
 import re
 from uuid import uuid4
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from server.metrics import Metrics, presents
 from server.redaction import Redactor
 
 HEADER = b"x-request-id"
@@ -14,11 +17,16 @@ ACCEPTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
 class Edge:
-    """ASGI shell around everything else. redact: an id that has a secret in it is not taken either."""
+    """ASGI shell around everything else. redact: an id that has a secret in it is not taken either.
 
-    def __init__(self, app: ASGIApp, redact: Redactor) -> None:
+    Who scrapes with the token that is for nothing else is answered here: to the rest of the server it is no token.
+    """
+
+    def __init__(self, app: ASGIApp, redact: Redactor, metrics: Metrics) -> None:
         self.app = app
         self.redact = redact
+        self.metrics = metrics
+        self.token = metrics.runtime.settings.metrics_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the id of the request."""
@@ -35,6 +43,11 @@ class Edge:
                 message = {**message, "headers": [*message.get("headers", ()), header]}
             await send(message)
 
+        if scope["path"] == "/metrics" and self.token and presents(scope, self.token.get_secret_value()):
+            accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+            text, content_type = await asyncio.to_thread(self.metrics.answer, accept)
+            await Response(text, media_type=content_type)(scope, receive, answer)
+            return
         await self.app(scope, receive, answer)
 
 

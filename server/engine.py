@@ -20,6 +20,7 @@ from db.chunks import RequestView
 from db.jobs import LeaseLost
 from db.samples import Batch, Written
 from errors import ArtifactMissing, Refusal, RunFailed
+from kernels import fallbacks
 from server.keys import signing_key
 from server.logs import Output, silent
 from server.runtime import Runtime, utc_now
@@ -78,16 +79,23 @@ class Engine:
         """Tell the store that this engine lives; gives the moment on the monotonic clock."""
         with self.runtime.store.transaction() as session:
             workers.seen(session, self.name, "engine", utc_now(), f"pid {os.getpid()}")
+        self.runtime.store.meters.flush(self.runtime.store)
         return time.monotonic()
 
     def work(self, request: RequestView) -> None:
-        """Train one requested chunk and store it, or store why it could not be."""
+        """Train one requested chunk and store it, or store why it could not be. Counts how long it took."""
+        meters, began = self.runtime.store.meters, time.monotonic()
         known = {"job": request.job_id, **({"request_id": request.request_id} if request.request_id else {})}
         with self.output.run(**known):
-            self.attempt(request)
+            outcome = self.attempt(request)
+        meters.observe("chunk_seconds", time.monotonic() - began, outcome=outcome)
+        if outcome == "abandoned":
+            meters.add("leases_lost", kind="job")
+        for (kernel, reason), times in fallbacks.taken().items():
+            meters.add("kernel_fallbacks", times, kernel=kernel, reason=reason)
 
-    def attempt(self, request: RequestView) -> None:
-        """The same, with every log line bound to the job and to the call that asked."""
+    def attempt(self, request: RequestView) -> str:
+        """The same; every log line is bound to the job and to the call that asked. Gives what came of it."""
         try:
             with Renewal(self, request) as renewal:
                 ticket = self.ticket(request)
@@ -95,14 +103,18 @@ class Engine:
                 self.keep(ticket, request, chunk)
             self.let_go(ticket.checkpoint)
             log.info("chunk_done", step=chunk.step, bytes_per_second=round(chunk.bytes_per_second))
+            return "errored" if chunk.failure or chunk.score is None else "done"
         except (Abandoned, LeaseLost):
             log.warning("chunk_abandoned")
+            return "abandoned"
         except Refusal as refusal:
             log.warning("chunk_refused", code=refusal.code, message=refusal.message)
             self.refuse(request, refusal)
+            return "refused"
         except (MemoryError, RuntimeError) as error:
             log.exception("chunk_failed")
             self.give_up(request, f"{type(error).__name__} on this machine; the recipe may be too large for it")
+            return "failed"
 
     def keep(self, ticket: queue.Ticket, request: RequestView, chunk: Chunk) -> None:
         """Store a chunk. A measured value that the race cannot believe is a divergence, not an error of the caller."""

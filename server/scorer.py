@@ -54,6 +54,7 @@ class Scorer:
         """Tell the store that this scorer lives."""
         with self.runtime.store.transaction() as session:
             workers.seen(session, self.name, "scorer", utc_now(), f"pid {os.getpid()}")
+        self.runtime.store.meters.flush(self.runtime.store)
 
     def work_once(self) -> bool:
         """Measure one checkpoint. False: none waits. Looking takes no write lock."""
@@ -72,6 +73,7 @@ class Scorer:
             with Renewal(lambda: self.renew(score), LEASE / 4):
                 self.measure(score)
         except LeaseLost as lost:
+            self.runtime.store.meters.add("leases_lost", kind="score")
             log.warning("score_abandoned", job=score.job_id, step=score.step, message=lost.message)
             return
         except Refusal as refusal:

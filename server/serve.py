@@ -15,6 +15,7 @@ from server import logs
 from server.app import create_app, parts
 from server.logs import CallLog
 from server.mcp import mcp_server, serve_stdio
+from server.metrics import CallMeter, Flushing
 from server.runtime import Runtime, open_runtime
 from server.settings import Settings
 from server.supervisor import Engines
@@ -43,7 +44,8 @@ def serve_all(settings: Settings) -> None:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
         server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_config=None, access_log=False))
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
-        with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
+        engines = Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime))
+        with Flushing(runtime.store), engines:
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
 
@@ -62,7 +64,8 @@ def serve_stdio_client(settings: Settings) -> None:
     logs.configure("web", settings, background=True)
     runtime = observed(open_runtime(settings))
     server = mcp_server(parts(runtime))
-    with Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime)):
+    engines = Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime))
+    with Flushing(runtime.store), engines:
         asyncio.run(serve_stdio(server))
 
 
@@ -77,5 +80,5 @@ def refuse_open_bind(runtime: Runtime) -> None:
 
 
 def observed(runtime: Runtime) -> Runtime:
-    """The runtime of a process that answers calls: each is told to the log."""
-    return replace(runtime, watches=(*runtime.watches, CallLog()))
+    """The runtime of a process that answers calls: each is told to the log and counted."""
+    return replace(runtime, watches=(*runtime.watches, CallLog(), CallMeter(runtime.store.meters)))

@@ -38,10 +38,11 @@ class Settings(BaseSettings):
     toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
     read_only: bool = Field(False, description="offer only the tools that change nothing")
 
+    metrics_token: SecretStr | None = Field(None, description="a token that opens /metrics and nothing else")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal, else json")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
-    @field_validator("admin_token")
+    @field_validator("admin_token", "metrics_token")
     @classmethod
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         """A variable that is set to nothing is no token."""

@@ -8,9 +8,20 @@ from contextlib import contextmanager
 import structlog
 
 from db import chunks
+from db.calls import Call
 from server import logs
 from server.engine import Engine
 from training.engine import Residents
+
+CALL = Call(
+    tool="job_status",
+    read_only=True,
+    principal="ann",
+    credential="",
+    doorway="http",
+    request_id="req-1",
+    subject={"job_id": "j1", "race": "r"},
+)
 
 
 @contextmanager

@@ -11,23 +11,13 @@ import anyio
 import pytest
 import structlog
 
-from db.calls import Call, watched
+from db.calls import watched
 from errors import UnknownName
 from server.lines import MOST_WAITING, Lines
 from server.logs import KEPT_LINES, CallLog
 from server.settings import Settings
 from server.toolbox import call, toolbox
-from tests.observing import logging_to_pipe
-
-CALL = Call(
-    tool="job_status",
-    read_only=True,
-    principal="ann",
-    credential="",
-    doorway="http",
-    request_id="req-1",
-    subject={"job_id": "j1", "race": "r"},
-)
+from tests.observing import CALL, logging_to_pipe
 
 
 @pytest.mark.parametrize("background", [False, True])
