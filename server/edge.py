@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import nullcontext
 from uuid import uuid4
 
 from starlette.responses import Response
@@ -10,6 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from server.metrics import Metrics, presents
 from server.redaction import Redactor
+from server.tracing import callers_trace
 
 HEADER = b"x-request-id"
 ACCEPTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
@@ -26,6 +28,7 @@ class Edge:
         self.app = app
         self.redact = redact
         self.metrics = metrics
+        self.traced = metrics.runtime.settings.otel
         self.token = metrics.runtime.settings.metrics_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +51,8 @@ class Edge:
             text, content_type = await asyncio.to_thread(self.metrics.answer, accept)
             await Response(text, media_type=content_type)(scope, receive, answer)
             return
-        await self.app(scope, receive, answer)
+        with callers_trace(scope) if self.traced else nullcontext():
+            await self.app(scope, receive, answer)
 
 
 def request_id_of(scope: Scope, redact: Redactor) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from db import artifacts, chunks, queue, samples, workers
 from db.checks import InvalidBpb
@@ -24,6 +25,7 @@ from kernels import fallbacks
 from server.keys import signing_key
 from server.logs import Output, silent
 from server.runtime import Runtime, utc_now
+from server.tracing import chunk_span
 from tools import LEASE_SECONDS, Decision, decision_of, judge
 from tools.run_chunk import ANSWER, Ran
 from tools.write_bpb import Sample
@@ -59,6 +61,7 @@ class Engine:
     runtime: Runtime
     residents: Residents
     output: Output = field(default_factory=silent)
+    tracer: Tracer = field(default_factory=NoOpTracer)
     corpora: dict[str, Corpus] = field(default_factory=dict)
 
     def serve(self, stop: threading.Event) -> None:
@@ -86,8 +89,10 @@ class Engine:
         """Train one requested chunk and store it, or store why it could not be. Counts how long it took."""
         meters, began = self.runtime.store.meters, time.monotonic()
         known = {"job": request.job_id, **({"request_id": request.request_id} if request.request_id else {})}
-        with self.output.run(**known):
+        about = {**known, "engine": self.name, "steps": request.steps}
+        with self.output.run(**known), chunk_span(self.tracer, request.traceparent, **about) as span:
             outcome = self.attempt(request)
+            span.set_attribute("igla.outcome", outcome)
         meters.observe("chunk_seconds", time.monotonic() - began, outcome=outcome)
         if outcome == "abandoned":
             meters.add("leases_lost", kind="job")

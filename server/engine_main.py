@@ -5,8 +5,10 @@ import signal
 import sys
 import threading
 
+from opentelemetry.trace import NoOpTracer
+
 from db import workers
-from server import logs
+from server import logs, tracing
 from server.runtime import Runtime, open_runtime, utc_now
 from server.settings import Settings
 
@@ -14,6 +16,7 @@ from server.settings import Settings
 def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     """Serve chunk requests until SIGTERM or SIGINT; with a parent, until standard input closes too."""
     output = logs.configure("engine", settings)
+    tracer = tracing.configure("engine", settings) or NoOpTracer()
     runtime = open_runtime(settings)
     if with_parent:
         threading.Thread(target=end_with_parent, args=(runtime, name, "engine"), daemon=True).start()
@@ -25,7 +28,7 @@ def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Engine(name=name, runtime=runtime, residents=Residents(), output=output).serve(stop)
+    Engine(name=name, runtime=runtime, residents=Residents(), output=output, tracer=tracer).serve(stop)
     sign_off(runtime, name, "engine")
 
 

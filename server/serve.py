@@ -11,7 +11,7 @@ import uvicorn
 
 from db import tokens
 from errors import Refusal
-from server import logs
+from server import logs, tracing
 from server.app import create_app, parts
 from server.logs import CallLog
 from server.mcp import mcp_server, serve_stdio
@@ -19,6 +19,7 @@ from server.metrics import CallMeter, Flushing
 from server.runtime import Runtime, open_runtime
 from server.settings import Settings
 from server.supervisor import Engines
+from server.tracing import CallTrace
 
 log = structlog.get_logger()
 
@@ -80,5 +81,7 @@ def refuse_open_bind(runtime: Runtime) -> None:
 
 
 def observed(runtime: Runtime) -> Runtime:
-    """The runtime of a process that answers calls: each is told to the log and counted."""
-    return replace(runtime, watches=(*runtime.watches, CallLog(), CallMeter(runtime.store.meters)))
+    """The runtime of a process that answers calls: each is told to the log, counted and, if wanted, traced."""
+    tracer = tracing.configure("web", runtime.settings)
+    traced = () if tracer is None else (CallTrace(tracer),)
+    return replace(runtime, watches=(*runtime.watches, *traced, CallLog(), CallMeter(runtime.store.meters)))

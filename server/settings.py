@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     read_only: bool = Field(False, description="offer only the tools that change nothing")
 
     metrics_token: SecretStr | None = Field(None, description="a token that opens /metrics and nothing else")
+    otel: bool = Field(False, description="trace with OpenTelemetry; OTEL_* say where to")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal, else json")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 

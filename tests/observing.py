@@ -51,9 +51,9 @@ def logging_to_pipe(settings, process="web", background=False):
         os.close(writing)
 
 
-def work_once(runtime, output=None, name="engine-1"):
+def work_once(runtime, output=None, name="engine-1", **given):
     """An engine takes the oldest chunk request and works on it, in this process."""
-    given = {} if output is None else {"output": output}
+    given |= {} if output is None else {"output": output}
     engine = Engine(name=name, runtime=runtime, residents=Residents(), **given)
     with runtime.store.transaction() as session:
         request = chunks.lease(session, name, runtime.context().now, 20.0)
