@@ -137,8 +137,8 @@ def lease(session: Session, engine: str, now: datetime, lease_seconds: float) ->
         job = run(session, select(JOB).where(JOB.c.id == row.job_id)).one()
         if not jobs.holds(job, row.job_fence):
             end(session, row, now, state="failed", error_code=LeaseLost.code, error="The job has another holder.")
-        elif row.fence > MOST_DELIVERIES:
-            error = f"{row.fence} engines died over this chunk."
+        elif row.fence - row.given_back > MOST_DELIVERIES:
+            error = f"{row.fence - row.given_back} engines died over this chunk."
             end(session, row, now, state="failed", error_code=EngineFailed.code, error=error)
         else:
             if row.state == "leased":
@@ -164,6 +164,15 @@ def renew(
     job_until = now + timedelta(seconds=job_lease_seconds or lease_seconds)
     jobs.change(session, row.job_id, row.job_fence, {"lease_expires_at": job_until})
     values = {"lease_expires_at": now + timedelta(seconds=lease_seconds)}
+    return view(run(session, update(REQUEST).where(REQUEST.c.id == row.id).values(**values).returning(REQUEST)).one())
+
+
+def give_back(session: Session, request_id: str, request_fence: int) -> RequestView:
+    """Put a request back for the next engine, which is woken: this one ends in good order. Raises LeaseLost."""
+    row = leased(session, request_id, request_fence)
+    values = {"state": "queued", "engine": None, "lease_expires_at": None, "given_back": row.given_back + 1}
+    session.count("leases_given_back", kind="chunk")
+    notify(session, REQUESTS)
     return view(run(session, update(REQUEST).where(REQUEST.c.id == row.id).values(**values).returning(REQUEST)).one())
 
 

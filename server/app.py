@@ -76,7 +76,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
     )
     app.add_middleware(Gate, runtime=runtime)
     metrics = Metrics(runtime)
-    app.add_middleware(Edge, redact=redactor(secrets_of(runtime.settings)), metrics=metrics)
+    app.add_middleware(Edge, redact=redactor(secrets_of(runtime.settings)), metrics=metrics, draining=runtime.draining)
     app.add_exception_handler(Refusal, refuse)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)
@@ -91,7 +91,8 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
 
     @app.get("/readyz", tags=["health"])
     def readyz() -> dict[str, str]:
-        """The database answers and is up to date."""
+        """The database answers and is up to date, and the server is not about to end."""
+        runtime.draining.refuse()
         with runtime.store.reading() as session:
             races.listing(session)
         return {"status": "ready"}

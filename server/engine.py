@@ -109,6 +109,9 @@ class Engine:
             self.let_go(ticket.checkpoint)
             log.info("chunk_done", step=chunk.step, bytes_per_second=round(chunk.bytes_per_second))
             return "errored" if chunk.failure or chunk.score is None else "done"
+        except (SystemExit, KeyboardInterrupt):
+            self.give_back(request)
+            raise
         except (Abandoned, LeaseLost):
             log.warning("chunk_abandoned")
             return "abandoned"
@@ -238,6 +241,12 @@ class Engine:
         return Decision(
             action="error", rung=job.rung, reason=reason, numbers={"step": float(chunk.step)}, state=job.state
         )
+
+    def give_back(self, request: RequestView) -> None:
+        """Let another engine take the request up at once: this one ends before it is done."""
+        with suppress(LeaseLost), self.runtime.store.transaction() as session:
+            chunks.give_back(session, request.id, request.fence)
+            log.warning("chunk_given_back")
 
     def refuse(self, request: RequestView, refusal: Refusal) -> None:
         """Store a refusal as the request's answer, unless another engine has the request."""

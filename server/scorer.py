@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -72,6 +73,10 @@ class Scorer:
         try:
             with Renewal(lambda: self.renew(score), LEASE / 4):
                 self.measure(score)
+        except (SystemExit, KeyboardInterrupt):
+            with suppress(LeaseLost), self.runtime.store.transaction() as session:
+                scores.give_back(session, score)
+            raise
         except LeaseLost as lost:
             self.runtime.store.meters.add("leases_lost", kind="score")
             log.warning("score_abandoned", job=score.job_id, step=score.step, message=lost.message)
@@ -96,8 +101,8 @@ class Scorer:
         """Load, score, sign, store."""
         from training.rescore import rescore  # torch comes in with the first checkpoint
 
-        if score.fence > scores.MOST_DELIVERIES:
-            raise scores.ScorersFailed(f"{score.fence - 1} scorers died over this checkpoint.")
+        if score.deliveries > scores.MOST_DELIVERIES:
+            raise scores.ScorersFailed(f"{score.deliveries - 1} scorers died over this checkpoint.")
         corpus = self.corpus(score.corpus)
         found = rescore(
             self.runtime.artifacts.get(score.checkpoint),

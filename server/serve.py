@@ -13,6 +13,7 @@ from db import tokens
 from errors import Refusal
 from server import logs, tracing
 from server.app import create_app, parts
+from server.graceful import Server
 from server.logs import CallLog
 from server.mcp import mcp_server, serve_stdio
 from server.metrics import CallMeter, Flushing
@@ -43,9 +44,17 @@ def serve_all(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_config=None, access_log=False))
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
         engines = Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime))
+        server = Server(
+            uvicorn.Config(
+                create_app(runtime), http="h11", log_config=None, access_log=False, timeout_graceful_shutdown=3
+            ),
+            runtime.draining,
+            settings.grace_seconds,
+            before=engines.drain,
+            wake=runtime.store.signals.wake_all,
+        )
         with Flushing(runtime.store), engines:
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
     read_only: bool = Field(False, description="offer only the tools that change nothing")
 
+    grace_seconds: float = Field(
+        25.0, ge=0, le=3600, description="seconds that work under way has to finish after SIGTERM"
+    )
     metrics_token: SecretStr | None = Field(None, description="a token that opens /metrics and nothing else")
     otel: bool = Field(False, description="trace with OpenTelemetry; OTEL_* say where to")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal, else json")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -20,6 +21,12 @@ from server.settings import Settings
 log = structlog.get_logger()
 
 LOOK_SECONDS = 0.2
+LAST_SECONDS = 1.0
+"""How long a process may take to give back what it was at."""
+
+KILL_SECONDS = 10.0
+"""A process that has not ended so long after its standard input closed is killed."""
+
 MANY_DEATHS = 5
 PAUSE_SECONDS = 60.0
 """A process that died this often, each time within this many seconds of its start, waits as long before the next."""
@@ -70,8 +77,23 @@ class Engines:
             if child.process.stdin:
                 child.process.stdin.close()
         for child in self.running.values():
-            child.process.wait()
+            try:
+                child.process.wait(KILL_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
         self.slot.close()
+
+    def drain(self, grace_seconds: float) -> None:
+        """Let every process finish what it is at; who takes longer gives it back. None is started again."""
+        self.ending.set()
+        self.watcher.join()
+        for child in self.running.values():
+            child.process.terminate()
+        end = time.monotonic() + grace_seconds + LAST_SECONDS
+        for child in self.running.values():
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, end - time.monotonic()))
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
         """Start one; its standard input is the thread it hangs on."""

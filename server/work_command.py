@@ -50,7 +50,7 @@ def work_command(
     """Work for a server until SIGTERM or SIGINT; the second signal ends the process at once."""
     logs.configure("work", settings, secrets=[token or ""])
     key = key_at(key_file) if key_file else None
-    stop = stop_on_signal()
+    stop, late = stop_on_signal(settings.grace_seconds)
     chance = random.Random()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "igla"
@@ -68,6 +68,7 @@ def work_command(
             store=ArtifactFolder(runs),
             corpora=corpora,
             stop=stop,
+            late=late,
             told=screen.told,
             race=race,
             key=key,
@@ -97,17 +98,21 @@ def own_name() -> str:
     return f"{host}:{os.getpid()}"
 
 
-def stop_on_signal() -> threading.Event:
-    """An event that the first SIGTERM or SIGINT sets."""
-    stop = threading.Event()
+def stop_on_signal(grace_seconds: float) -> tuple[threading.Event, threading.Event]:
+    """An event that the first SIGTERM or SIGINT sets, and one that is set when the time to finish a chunk is over."""
+    stop, late = threading.Event(), threading.Event()
+    timer = threading.Timer(grace_seconds, late.set)
+    timer.daemon = True
 
     def handle(number: int, frame: object) -> None:
         stop.set()
-        signal.signal(number, signal.SIG_DFL)
+        timer.start()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_DFL)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-    return stop
+    return stop, late
 
 
 @contextmanager

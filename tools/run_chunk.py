@@ -13,7 +13,7 @@ from db.calls import TRACEPARENT
 from db.chunks import RequestView
 from db.jobs import LeaseLost
 from errors import Refusal, refusal
-from tools import LEASE_SECONDS, Context, Decision, Fence, JobId
+from tools import LEASE_SECONDS, Context, Decision, Fence, JobId, ServerEnding
 from tools.write_bpb import Sample
 
 about = {
@@ -98,6 +98,8 @@ async def run_chunk(
     with context.store.signals.on(chunks.answer_to(request.id)) as answer:
         request = await asyncio.to_thread(look, context, request.id)
         while request.state in ("queued", "leased"):
+            if context.closing():
+                raise ServerEnding("The server ends before the chunk is done.")
             waited = (context.now - began).total_seconds()
             if waited >= wait_seconds:
                 raise ChunkRunning(f"The chunk is not finished after {waited:.0f} s.")
