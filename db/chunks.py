@@ -114,6 +114,12 @@ def get(session: Session, request_id: str) -> RequestView:
     return view(row)
 
 
+def held_by(session: Session, engine: str) -> list[str]:
+    """Ids of the jobs whose chunks are with an engine."""
+    mine = select(REQUEST.c.job_id).where(state_is(REQUEST, "leased"), REQUEST.c.engine == engine)
+    return list(run(session, mine).scalars())
+
+
 def under_way(session: Session) -> int:
     """How many requests engines are at work on."""
     return int(run(session, select(func.count()).select_from(REQUEST).where(state_is(REQUEST, "leased"))).scalar_one())

@@ -13,6 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.exceptions import HTTPException
 
 from db import races
+from db.redaction import redactor
 from errors import InvalidValue, Refusal
 from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
@@ -20,7 +21,6 @@ from server.edge import Edge
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
 from server.metrics import Metrics
-from server.redaction import redactor, secrets_of
 from server.runtime import Runtime
 from server.toolbox import ScopeMissing, Tool, call, enabled, may, toolbox
 
@@ -76,7 +76,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
     )
     app.add_middleware(Gate, runtime=runtime)
     metrics = Metrics(runtime)
-    app.add_middleware(Edge, redact=redactor(secrets_of(runtime.settings)), metrics=metrics, draining=runtime.draining)
+    app.add_middleware(Edge, redact=redactor(runtime.settings.secrets), metrics=metrics, draining=runtime.draining)
     app.add_exception_handler(Refusal, refuse)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)

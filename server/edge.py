@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from db.redaction import Redactor
 from server.draining import Draining
 from server.metrics import Metrics, presents
-from server.redaction import Redactor
 from server.tracing import callers_trace
 
 HEADER = b"x-request-id"

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from opentelemetry.trace import NoOpTracer, Tracer
 
-from db import artifacts, chunks, queue, samples, workers
+from db import artifacts, chunks, job_log, queue, samples, workers
 from db.checks import InvalidBpb
 from db.chunks import RequestView
 from db.jobs import LeaseLost
@@ -104,6 +104,7 @@ class Engine:
         try:
             with Renewal(self, request) as renewal:
                 ticket = self.ticket(request)
+                log.info("chunk_begins", start_step=ticket.start_step, steps=request.steps or ticket.steps)
                 chunk = self.train(ticket, request, renewal)
                 self.keep(ticket, request, chunk)
             self.let_go(ticket.checkpoint)
@@ -238,6 +239,7 @@ class Engine:
         """A run that cannot go on is a result: the job ends as errored, with its reason."""
         reason = str(chunk.failure)
         job = queue.fail(session, ticket.job_id, ticket.fence, utc_now(), reason, judge=judge)
+        job_log.add(session, ticket.job_id, self.output.kept, utc_now())
         return Decision(
             action="error", rung=job.rung, reason=reason, numbers={"step": float(chunk.step)}, state=job.state
         )
@@ -252,12 +254,14 @@ class Engine:
         """Store a refusal as the request's answer, unless another engine has the request."""
         with suppress(LeaseLost), self.runtime.store.transaction() as session:
             chunks.fail(session, request.id, request.fence, refusal.code, refusal.message, utc_now())
+            job_log.add(session, request.job_id, self.output.kept, utc_now())
 
     def give_up(self, request: RequestView, reason: str) -> None:
         """End a run that this machine cannot train, and answer why."""
         with suppress(LeaseLost), self.runtime.store.transaction() as session:
             queue.fail(session, request.job_id, request.job_fence, utc_now(), reason, judge=judge)
             chunks.fail(session, request.id, request.fence, RunFailed.code, reason, utc_now())
+            job_log.add(session, request.job_id, self.output.kept, utc_now())
 
 
 class Renewal:

@@ -1,5 +1,6 @@
 """Start of an engine process. Imports torch, so only engine processes import this."""
 
+import faulthandler
 import os
 
 from opentelemetry.trace import NoOpTracer
@@ -13,6 +14,7 @@ from server.settings import Settings
 
 def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
     """Serve chunk requests until SIGTERM or SIGINT; with a parent, until standard input closes too."""
+    faulthandler.enable()  # a crash in native code leaves its traceback among the last lines
     output = logs.configure("engine", settings)
     stop = told_to_end(settings.grace_seconds, with_parent=with_parent)
     tracer = tracing.configure("engine", settings) or NoOpTracer()

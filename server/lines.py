@@ -29,7 +29,10 @@ class Lines:
 
     def write(self, text: str) -> None:
         """One line, or several with line ends between them."""
-        line = text.encode(errors="backslashreplace") + b"\n"
+        self.put(text.encode(errors="backslashreplace") + b"\n")
+
+    def put(self, line: bytes) -> None:
+        """The same, encoded and with its end."""
         if self.thread is None:
             write_all(self.descriptor, [line])
         elif len(self.waiting) >= MOST_WAITING:

@@ -17,8 +17,8 @@ import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from db.calls import Call
+from db.redaction import Redactor, redacted, redactor
 from server.lines import Lines
-from server.redaction import Redactor, redacted, redactor, secrets_of
 from server.settings import Settings
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ def configure(
     lines = Lines(descriptor, background=background)
     output = Output(lines)
     structlog.configure(
-        processors=processors(process, redactor([*secrets, *secrets_of(settings)]), terminal=terminal),
+        processors=processors(process, redactor([*secrets, *settings.secrets]), terminal=terminal),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,

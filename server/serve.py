@@ -45,7 +45,13 @@ def serve_all(settings: Settings) -> None:
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
-        engines = Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime))
+        engines = Engines(
+            settings,
+            settings.engine_count,
+            scorers=settings.scorer_count,
+            arenas=arena_count(runtime),
+            store=runtime.store,
+        )
         server = Server(
             uvicorn.Config(
                 create_app(runtime), http="h11", log_config=None, access_log=False, timeout_graceful_shutdown=3
@@ -74,7 +80,8 @@ def serve_stdio_client(settings: Settings) -> None:
     logs.configure("web", settings, background=True)
     runtime = observed(open_runtime(settings))
     server = mcp_server(parts(runtime))
-    engines = Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime))
+    count, arenas = settings.engine_count, arena_count(runtime)
+    engines = Engines(settings, count, output=sys.stderr.buffer, arenas=arenas, store=runtime.store)
     with Flushing(runtime.store), engines:
         asyncio.run(serve_stdio(server))
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -51,6 +53,12 @@ class Settings(BaseSettings):
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         """A variable that is set to nothing is no token."""
         return value if value is not None and value.get_secret_value() else None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be logged or stored: the secrets that this process was given."""
+        given = [value for name in type(self).model_fields if isinstance(value := getattr(self, name), SecretStr)]
+        return [*(one.get_secret_value() for one in given), *database_password(self.store_url)]
 
     @property
     def store_url(self) -> str:
@@ -103,3 +111,12 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in LOOPBACK
+
+
+def database_password(url: str) -> list[str]:
+    """The password in a database's address, if it has one."""
+    try:
+        password = make_url(url).password
+    except ArgumentError:
+        return []
+    return [str(password)] if password else []

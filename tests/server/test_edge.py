@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from db.redaction import redactor
 from server.app import create_app
 from server.edge import ACCEPTED, request_id_of
-from server.redaction import redactor
 from server.runtime import open_runtime
 from server.settings import Settings
 from tests.observing import logging_to_pipe, work_once
@@ -93,7 +93,7 @@ def test_the_id_of_a_call_reaches_its_jobs_the_engine_s_lines_and_promoted_jobs(
     assert {(line["process"], line["job"], line["request_id"]) for line in lines} == {
         ("engine", ticket["job_id"], "chunk-1")
     }
-    assert [line["event"] for line in lines] == ["chunk_done"]
+    assert [line["event"] for line in lines] == ["chunk_begins", "chunk_done"]
     status = post(client, "job_status", "looked-1", job_id=ticket["job_id"])
     assert (status["job"]["request_id"], len(status["curve"])) == ("planned-1", 1)
     with runtime.store.reading() as session:

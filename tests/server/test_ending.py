@@ -10,11 +10,11 @@ from sqlalchemy import text
 
 from db import chunks
 from db.chunks import MOST_DELIVERIES, EngineFailed
+from db.redaction import redactor
 from server.app import create_app
 from server.draining import Draining
 from server.edge import Edge
 from server.metrics import Metrics
-from server.redaction import redactor
 from server.runtime import open_runtime
 from server.settings import Settings
 from tests import dying_engine

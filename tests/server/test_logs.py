@@ -110,3 +110,9 @@ def test_a_closed_pipe_is_no_error():
     lines = Lines(writing, background=False)
     lines.write("nobody hears this")
     os.close(writing)
+
+
+def test_the_settings_secrets_and_the_database_password_are_known(tmp_path):
+    given = Settings(data=tmp_path, admin_token="open-sesame", database_url="postgresql://igla:p%40ss@host/igla")
+    assert {"open-sesame", "p@ss"} <= set(given.secrets)
+    assert Settings(data=tmp_path, admin_token=None, database_url="").secrets == []

@@ -4,12 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pydantic import SecretStr
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
-from server.settings import Settings
-
 HIDDEN = "[redacted]"
 
 SHAPES = (
@@ -61,18 +55,3 @@ def redacted(value: Any, redact: Redactor) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [redacted(one, redact) for one in value]
     return redact(str(value))
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """The secrets that this process was given."""
-    given = [value for name in type(settings).model_fields if isinstance(value := getattr(settings, name), SecretStr)]
-    return [*(one.get_secret_value() for one in given), *database_password(settings.store_url)]
-
-
-def database_password(url: str) -> list[str]:
-    """The password in a database's address, if it has one."""
-    try:
-        password = make_url(url).password
-    except ArgumentError:
-        return []
-    return [str(password)] if password else []
