@@ -1,7 +1,7 @@
 """Redaction: secrets leave a text before it is logged or stored. Pure; what looks like a secret is taken for one."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 HIDDEN = "[redacted]"
@@ -38,10 +38,13 @@ def redactor(secrets: Iterable[str] = ()) -> Redactor:
     return redact
 
 
-def suspicious(text: str, known: Iterable[str]) -> bool:
+def suspicious(text: str, known: Sequence[str]) -> bool:
     """Whether it is worth while to look for secrets: most texts of log lines have none of the hints."""
     small = text.lower()
-    return any(hint in small for hint in HINTS) or any(one in text for one in known)
+    for hint in HINTS:
+        if hint in small:
+            return True
+    return any(one in text for one in known) if known else False
 
 
 def redacted(value: Any, redact: Redactor) -> Any:

@@ -1,5 +1,7 @@
 """What `/metrics` answers, read with Prometheus' own parsers, and to whom."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from server.serve import observed
 from server.settings import Settings
 from tests.observing import CALL, work_once
 from tests.remote import small_race, use
+from tests.serving import ROOT
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -151,3 +154,12 @@ def test_who_may_scrape(runtime, client):
         beyond = closed.post("/api/glossary", json={}, headers={"Authorization": "Bearer scrape-me"})
         assert beyond.status_code == 401
         assert "x-request-id" in closed.get("/metrics", headers={"Authorization": "Bearer scrape-me"}).headers
+
+
+def test_the_page_and_the_alerts_name_what_there_is_and_all_of_it(client):
+    families, _ = scraped(client)
+    shown = {f"{one.name}_total" if one.type == "counter" else one.name for one in families}
+    page, alerts = ((ROOT / "docs" / name).read_text() for name in ("observability.md", "alerts.yml"))
+    named = {re.sub("_(count|bucket|sum)$", "", name) for name in re.findall(r"\bigla_[a-z_]+\b", alerts)}
+    assert named <= shown
+    assert set(re.findall(r"`(igla_[a-z_]+)`", page)) == shown
