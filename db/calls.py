@@ -6,6 +6,7 @@ metrics, traces, traffic). Watches change nothing of a call, and each is one new
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -14,6 +15,10 @@ from errors import Refusal
 
 DOORWAYS = ("local", "http", "mcp")
 """Where a call came in: the command line and stdio of this machine, `POST /api/<tool>`, MCP over HTTP."""
+
+
+TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
+"""The trace that the present call belongs to, as W3C writes it; None where no trace is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,14 +46,25 @@ class RequestView:
     error: str | None
     created_at: datetime
     finished_at: datetime | None
+    request_id: str | None
+    traceparent: str | None
 
 
 def request(
-    session: Session, job_id: str, fence: int, steps: int | None, now: datetime, lease_seconds: float | None = None
+    session: Session,
+    job_id: str,
+    fence: int,
+    steps: int | None,
+    now: datetime,
+    lease_seconds: float | None = None,
+    *,
+    request_id: str | None = None,
+    traceparent: str | None = None,
 ) -> RequestView:
     """Ask for the next chunk of a held job, and renew its lease where `lease_seconds` is given.
 
     An open request of this holder is given back instead of a second one; of a job that ended, the one that ended it.
+    request_id and traceparent are those of the call that asks: what the engine does belongs to it.
     """
     job = jobs.locked(session, job_id)
     if not jobs.holds(job, fence):
@@ -67,7 +78,8 @@ def request(
     row = run(session, select(REQUEST).where(*mine)).one_or_none()
     if row is None:
         values = {"id": str(uuid4()), "job_id": job_id, "job_fence": fence, "steps": steps}
-        new = insert(REQUEST).values(**values, state="queued", fence=0, created_at=now)
+        asked = {"request_id": request_id, "traceparent": traceparent, "created_at": now}
+        new = insert(REQUEST).values(**values, **asked, state="queued", fence=0)
         row = run(session, new.returning(REQUEST)).one()
         notify(session, REQUESTS)
     return view(row)
@@ -102,6 +114,12 @@ def get(session: Session, request_id: str) -> RequestView:
     return view(row)
 
 
+def held_by(session: Session, engine: str) -> list[str]:
+    """Ids of the jobs whose chunks are with an engine."""
+    mine = select(REQUEST.c.job_id).where(state_is(REQUEST, "leased"), REQUEST.c.engine == engine)
+    return list(run(session, mine).scalars())
+
+
 def under_way(session: Session) -> int:
     """How many requests engines are at work on."""
     return int(run(session, select(func.count()).select_from(REQUEST).where(state_is(REQUEST, "leased"))).scalar_one())
@@ -125,10 +143,14 @@ def lease(session: Session, engine: str, now: datetime, lease_seconds: float) ->
         job = run(session, select(JOB).where(JOB.c.id == row.job_id)).one()
         if not jobs.holds(job, row.job_fence):
             end(session, row, now, state="failed", error_code=LeaseLost.code, error="The job has another holder.")
-        elif row.fence > MOST_DELIVERIES:
-            error = f"{row.fence} engines died over this chunk."
+        elif row.fence - row.given_back > MOST_DELIVERIES:
+            error = f"{row.fence - row.given_back} engines died over this chunk."
             end(session, row, now, state="failed", error_code=EngineFailed.code, error=error)
         else:
+            if row.state == "leased":
+                session.count("leases_lost", kind="chunk")
+            if row.fence == 0:
+                session.count("chunk_wait_seconds", max(0.0, (now - row.created_at).total_seconds()))
             until = now + timedelta(seconds=lease_seconds)
             values = {"state": "leased", "engine": engine, "lease_expires_at": until, "fence": row.fence + 1}
             return view(run(session, update(REQUEST).where(c.id == row.id).values(**values).returning(REQUEST)).one())
@@ -148,6 +170,15 @@ def renew(
     job_until = now + timedelta(seconds=job_lease_seconds or lease_seconds)
     jobs.change(session, row.job_id, row.job_fence, {"lease_expires_at": job_until})
     values = {"lease_expires_at": now + timedelta(seconds=lease_seconds)}
+    return view(run(session, update(REQUEST).where(REQUEST.c.id == row.id).values(**values).returning(REQUEST)).one())
+
+
+def give_back(session: Session, request_id: str, request_fence: int) -> RequestView:
+    """Put a request back for the next engine, which is woken: this one ends in good order. Raises LeaseLost."""
+    row = leased(session, request_id, request_fence)
+    values = {"state": "queued", "engine": None, "lease_expires_at": None, "given_back": row.given_back + 1}
+    session.count("leases_given_back", kind="chunk")
+    notify(session, REQUESTS)
     return view(run(session, update(REQUEST).where(REQUEST.c.id == row.id).values(**values).returning(REQUEST)).one())
 
 

@@ -175,6 +175,7 @@ def give_back(session: Session, held: RunView) -> None:
     """Put a run back into the queue, as if this runner had never had it. Raises LeaseLost."""
     row = leased(session, held)
     values = {"state": "queued", "runner": None, "lease_expires_at": None, "deliveries": row.deliveries - 1}
+    session.count("leases_given_back", kind="entry_run")
     run(session, update(ENTRY_RUN).where(ENTRY_RUN.c.id == row.id).values(**values))
 
 

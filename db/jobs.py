@@ -50,7 +50,10 @@ class RecipeText:
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A job as it stands. `reason` says why it was stopped, failed, cancelled or given back."""
+    """A job as it stands. `reason` says why it was stopped, failed, cancelled or given back.
+
+    request_id: of the call that queued it, which log lines carry too.
+    """
 
     id: str
     race: str
@@ -76,6 +79,7 @@ class JobView:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    request_id: str | None = None
 
 
 def joined() -> Select[Any]:
@@ -98,7 +102,7 @@ RUNG_LOCKED = Prepared(
 )
 SIBLINGS = Prepared(
     lambda _: select(
-        *(JOB.c[name] for name in ("seed", "state", "provenance", "final_bpb", "priority", "created_by"))
+        *(JOB.c[name] for name in ("seed", "state", "provenance", "final_bpb", "priority", "created_by", "request_id"))
     ).where(
         JOB.c.race_id == bindparam("race_id"),
         JOB.c.rung == bindparam("rung"),
@@ -216,6 +220,7 @@ def enqueue(
     priority: int,
     created_by: str,
     now: datetime,
+    request_id: str | None = None,
 ) -> list[JobView]:
     """One job for each seed of the race, in its order. Jobs that are there are given back as they stand."""
     rung_row = lock_rung(session, race.id, rung)
@@ -226,7 +231,7 @@ def enqueue(
         NEW_RECIPE.count(session, **values, created_by=created_by, created_at=now)
         for seed in race.seeds:
             shared = {"total_steps": total_steps, "priority": priority, "created_by": created_by, "created_at": now}
-            NEW_JOB.count(session, id=str(uuid4()), seed=seed, **mine, **shared)
+            NEW_JOB.count(session, id=str(uuid4()), seed=seed, request_id=request_id, **mine, **shared)
         COUNTED.count(session, race_id=race.id, rung=rung, new_recipes=rung_row.recipes + 1)
         there = MINE.rows(session, **mine)
     by_seed = {row.seed: view(row) for row in there}
@@ -240,7 +245,8 @@ def new_recipe(dialect: str) -> Executable:
 
 def new_job(dialect: str) -> Executable:
     """Insert a job that nobody has claimed, at the end of the queue."""
-    given = ("id", "seed", "race_id", "rung", "recipe_digest", "total_steps", "priority", "created_by", "created_at")
+    given = ("id", "seed", "race_id", "rung", "recipe_digest", "total_steps", "priority", "created_by", "created_at",
+             "request_id")  # fmt: skip
     untouched = dict.fromkeys(("last_step", "checkpoint_step", "fence", "attempt", "barren"), 0)
     values: dict[str, Any] = {name: bindparam(name) for name in given}
     new = insert(JOB).values(**values, **untouched, state="queued", fruitful=False, position=next_position(dialect))

@@ -106,6 +106,7 @@ def submit(
     priority: int = 50,
     created_by: str,
     now: datetime,
+    request_id: str | None = None,
 ) -> list[JobView]:
     """Queue a recipe: one job for each seed of the race, in its order. What is there is given back as it stands."""
     limits = {
@@ -117,8 +118,9 @@ def submit(
         if not low <= value <= high:
             raise InvalidValue(f"{name} must lie in [{low}, {high}], got {shown(value)}.")
     return enqueue(
-        session, race, recipe, rung, total_steps=total_steps, priority=priority, created_by=created_by, now=now
-    )
+        session, race, recipe, rung, total_steps=total_steps, priority=priority, created_by=created_by, now=now,
+        request_id=request_id,
+    )  # fmt: skip
 
 
 def claim(
@@ -149,6 +151,8 @@ def claim(
             else:
                 rewind(session, row, now)
                 taken.append(row)
+                if row.fence == 1:
+                    session.count("job_wait_seconds", max(0.0, (now - row.created_at).total_seconds()))
     if not taken:
         return nothing_free(session, now, race_id)
     return [ticket_of(row, races.by_id(session, row.race_id)) for row in taken]

@@ -189,6 +189,7 @@ def move_up(session: Session, race: RaceView, row: Stored, promotion: Promotion,
         priority=min(100, job.priority + 1),
         created_by=job.created_by,
         now=now,
+        request_id=job.request_id,
     )
 
 
@@ -253,6 +254,7 @@ def record(
     values = {"race_id": row.race_id, "recipe_digest": row.recipe_digest, "rung": row.rung, "job_id": job_id}
     content = {"action": action, "reason": reason, "numbers": dict(numbers), "created_at": now}
     RECORD.count(session, **values, **content)
+    session.count("decisions", action=action)
 
 
 RECORD = Prepared(

@@ -91,6 +91,10 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
         if row.state == "done" and found.better:
             rungs.complete(session, row, judge, now)
         decided, state = ended(session, row), row.state
+    if found.changes:
+        session.count("samples_stored", len(found.changes), provenance=batch.provenance)
+    if found.new and decided.action == "done":
+        session.count("decisions", action="done")
     return Written(
         stored=len(found.changes),
         duplicates=found.duplicates,

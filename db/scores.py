@@ -38,10 +38,14 @@ class ScorersFailed(Refusal):
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A leased request: which checkpoint of which run is to be measured, and what was claimed of it."""
+    """A leased request: which checkpoint of which run is to be measured, and what was claimed of it.
+
+    deliveries: scorers that have had it and did not give it back.
+    """
 
     id: str
     fence: int
+    deliveries: int
     job_id: str
     job_fence: int
     step: int
@@ -89,6 +93,14 @@ def renew(session: Session, score: Score, now: datetime, lease_seconds: float) -
     leased(session, score)
     until = now + timedelta(seconds=lease_seconds)
     run(session, update(SCORE).where(SCORE.c.id == score.id).values(lease_expires_at=until))
+
+
+def give_back(session: Session, score: Score) -> None:
+    """Put a request back for the next scorer: this one ends in good order. Raises LeaseLost."""
+    leased(session, score)
+    values = {"state": "queued", "scorer": None, "lease_expires_at": None, "given_back": SCORE.c.given_back + 1}
+    session.count("leases_given_back", kind="score")
+    run(session, update(SCORE).where(SCORE.c.id == score.id).values(**values))
 
 
 def measure(
@@ -209,7 +221,8 @@ def end(session: Session, request_id: str, now: datetime, **values: object) -> N
 
 def view(session: Session, request_id: str, sample: Stored) -> Score:
     """A leased request with all that a scorer needs."""
-    own = (SCORE.c.id, SCORE.c.fence, SCORE.c.job_id, SCORE.c.step, SCORE.c.checkpoint)
+    own = (SCORE.c.id, SCORE.c.fence, SCORE.c.job_id, SCORE.c.step, SCORE.c.checkpoint,
+           (SCORE.c.fence - SCORE.c.given_back).label("deliveries"))  # fmt: skip
     of_job = (JOB.c.fence.label("job_fence"), JOB.c.total_steps, JOB.c.seed, JOB.c.recipe_digest)
     joins = select(*own, *of_job, RACE.c.corpus).join(JOB, JOB.c.id == SCORE.c.job_id)
     row = run(session, joins.join(RACE, RACE.c.id == JOB.c.race_id).where(SCORE.c.id == request_id)).one()

@@ -2,6 +2,9 @@
 
 from sqlalchemy import Connection
 
+Counted = tuple[str, float, dict[str, str]]
+"""Name of a meter, amount or seconds, and labels; see `meters`."""
+
 
 class Session:
     """The connection on which the statements of one transaction travel. `Store` opens and ends it."""
@@ -9,7 +12,12 @@ class Session:
     def __init__(self, connection: Connection) -> None:
         self.open = connection
         self.dialect = connection.dialect.name
+        self.counted: list[Counted] = []
 
     def connection(self) -> Connection:
         """The open connection."""
         return self.open
+
+    def count(self, meter: str, amount: float = 1.0, **labels: str) -> None:
+        """Count something, if this transaction is committed: an amount, or the seconds of a histogram."""
+        self.counted.append((meter, amount, labels))

@@ -103,6 +103,10 @@ class Signals:
                 if not self._topics[topic]:
                     del self._topics[topic]
 
+    def wake_all(self) -> None:
+        """End every wait of this process, whatever it is for."""
+        self._wake(None)
+
     def close(self) -> None:
         """Stop listening. Nobody is woken any more."""
         self._ending.set()

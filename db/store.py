@@ -14,6 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db import postgresql
+from db.meters import Meters
 from db.migrate import upgrade
 from db.session import Session
 from db.signals import Signals
@@ -41,11 +42,12 @@ class Answer(Refusal):
 
 
 class Store:
-    """An open database. `signals` wake who waits for what others write."""
+    """An open database. `signals` wake who waits for what others write; `meters` count what was committed."""
 
     def __init__(self, engine: Engine, signals: Signals) -> None:
         self.engine = engine
         self.signals = signals
+        self.meters = Meters()
         self._writer = engine.execution_options(writes=True)
         options: dict[str, Any] = {"writes": False}
         if engine.dialect.name == "postgresql":
@@ -56,11 +58,14 @@ class Store:
     def transaction(self) -> Iterator[Session]:
         """A session that commits at the end, and rolls back when anything but an Answer is raised. Keep it short."""
         with self._writer.connect() as connection, connection.begin() as transaction:
+            session = Session(connection)
             try:
-                yield Session(connection)
+                yield session
             except Answer:
                 transaction.commit()
+                self.meters.merge(session.counted)
                 raise
+        self.meters.merge(session.counted)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

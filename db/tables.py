@@ -119,6 +119,7 @@ class Job(Base, table=True):
     position: its place in the order of submission. On PostgreSQL the sequence `job_position` counts it.
     attempt: claims so far. barren: those that stored no sample. fruitful: whether the present one stored one.
     checkpoint_step: step of the checkpoint that a new holder goes on from; last_step: step of the last sample.
+    request_id: of the call that queued it, or queued the job that was promoted to it.
     """
 
     __tablename__ = "job"
@@ -159,6 +160,7 @@ class Job(Base, table=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    request_id: str | None
 
 
 class Sample(Base, table=True):
@@ -297,7 +299,10 @@ class Artifact(Base, table=True):
 
 
 class ChunkRequest(Base, table=True):
-    """A chunk that the web process asks an engine to train. `fence` is the request's own, `job_fence` the job's."""
+    """A chunk that the web process asks an engine to train. `fence` is the request's own, `job_fence` the job's.
+
+    request_id, traceparent: of the call that asked. given_back: engines that ended in good order before it was done.
+    """
 
     __tablename__ = "chunk_request"
     __table_args__ = (
@@ -317,10 +322,16 @@ class ChunkRequest(Base, table=True):
     error: str | None = Field(sa_type=Text)
     created_at: datetime
     finished_at: datetime | None
+    request_id: str | None
+    traceparent: str | None
+    given_back: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class ScoreRequest(Base, table=True):
-    """A claimed sample whose checkpoint a scorer is asked to measure. `fence` is the request's own."""
+    """A claimed sample whose checkpoint a scorer is asked to measure. `fence` is the request's own.
+
+    given_back: scorers that ended in good order before it was done.
+    """
 
     __tablename__ = "score_request"
     __table_args__ = (
@@ -339,6 +350,7 @@ class ScoreRequest(Base, table=True):
     error: str | None = Field(sa_type=Text)
     created_at: datetime
     finished_at: datetime | None
+    given_back: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class Entry(Base, table=True):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from errors import ImpossibleCombination, InvalidValue, shown
-from kernels import scaling
+from kernels import fallbacks, scaling
 from kernels.formats import Format, Switches, format_named
 from kernels.kinds import settled
 from kernels.passes import run, triton_module
@@ -108,7 +108,12 @@ def check(x: Tensor, format: Format, form: str) -> None:
 def form_for(x: Tensor, format: Format, form: str) -> str:
     """The form that `auto` means for a tensor; what Triton cannot do is refused."""
     if form == "auto":
-        return "triton" if x.is_cuda and triton_module(format.kind) is not None else "torch"
+        if not x.is_cuda:
+            return "torch"
+        if triton_module(format.kind) is not None:
+            return "triton"
+        fallbacks.note("quantize", "no_triton")
+        return "torch"
     if form == "triton" and not x.is_cuda and not os.environ.get("TRITON_INTERPRET"):
         raise ImpossibleCombination(f"Triton kernels run on CUDA, and the tensor is on {x.device}; use form='torch'.")
     return form

@@ -13,13 +13,16 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.exceptions import HTTPException
 
 from db import races
+from db.redaction import redactor
 from errors import InvalidValue, Refusal
 from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
+from server.edge import Edge
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
+from server.metrics import Metrics
 from server.runtime import Runtime
-from server.toolbox import Tool, call, enabled, toolbox
+from server.toolbox import ScopeMissing, Tool, call, enabled, may, toolbox
 
 REFUSAL = {
     "type": "object",
@@ -44,7 +47,7 @@ class WrongMethod(Refusal):
 
 
 class Defect(Refusal):
-    """Tell the operator when it was; the server's log says more."""
+    """Tell the operator the X-Request-ID of the answer; the server's log says more under it."""
 
     code = "internal_error"
     status = 500
@@ -72,6 +75,8 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
     app.add_middleware(Gate, runtime=runtime)
+    metrics = Metrics(runtime)
+    app.add_middleware(Edge, redact=redactor(runtime.settings.secrets), metrics=metrics, draining=runtime.draining)
     app.add_exception_handler(Refusal, refuse)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)
@@ -86,13 +91,27 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
 
     @app.get("/readyz", tags=["health"])
     def readyz() -> dict[str, str]:
-        """The database answers and is up to date."""
+        """The database answers and is up to date, and the server is not about to end."""
+        runtime.draining.refuse()
         with runtime.store.reading() as session:
             races.listing(session)
         return {"status": "ready"}
 
+    @app.get("/metrics", include_in_schema=False)
+    def scraped(request: Request) -> Response:
+        """What is counted, in the words of Prometheus."""
+        return scrape(metrics, request)
+
     app.router.routes.extend(mcp_app.routes)  # not mounted: a mount would answer every other path too
     return app
+
+
+def scrape(metrics: Metrics, request: Request) -> Response:
+    """The metrics, for who may read."""
+    if not may("read", request.scope["igla.principal"].scopes):
+        raise ScopeMissing("/metrics needs the scope read.")
+    text, content_type = metrics.answer(request.headers.get("accept", ""))
+    return Response(text, media_type=content_type)
 
 
 def offered(runtime: Runtime) -> dict[str, Tool]:
@@ -173,7 +192,9 @@ async def no_route(request: Request, error: Exception) -> Response:
 
 async def defect(request: Request, error: Exception) -> Response:
     """A mistake of ours: the log has it, the caller gets a code."""
-    return refused(Defect("The server made a mistake."))
+    answer = refused(Defect("The server made a mistake."))
+    answer.headers["x-request-id"] = request.scope["igla.request_id"]  # this answer is made outside of every shell
+    return answer
 
 
 async def refuse(request: Request, error: Exception) -> Response:

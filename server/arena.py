@@ -61,6 +61,7 @@ class Runner:
         """Tell the store that this runner lives."""
         with self.runtime.store.transaction() as session:
             workers.seen(session, self.name, "arena", utc_now(), f"pid {os.getpid()}")
+        self.runtime.store.meters.flush(self.runtime.store)
 
     def work_once(self) -> bool:
         """Put one run through its trial. False: none waits. Looking takes no write lock."""
@@ -81,6 +82,7 @@ class Runner:
             with self.runtime.store.transaction() as session:
                 entry_runs.finish(session, held, found, utc_now(), measured_by=self.name, receipt=receipt)
         except LeaseLost as lost:
+            self.runtime.store.meters.add("leases_lost", kind="entry_run")
             log.warning("run_abandoned", run=held.id, message=lost.message)
         except (SystemExit, KeyboardInterrupt):
             self.give_back(held)

@@ -71,7 +71,8 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in PUBLIC:
             await self.app(scope, receive, send)
             return
-        scope["igla.request_id"] = str(uuid4())
+        if "igla.request_id" not in scope:
+            scope["igla.request_id"] = str(uuid4())
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         try:
             check_origin(headers, self.runtime.settings.hosts)

@@ -239,7 +239,7 @@ def work(
     if server is not None:
         work_command(
             server, token, name=name, race=race, key_file=key, cache=cache, most_failures=max_failures,
-            idle_exit=idle_exit,
+            idle_exit=idle_exit, settings=settings_with(),
         )  # fmt: skip
 
 

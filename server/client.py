@@ -126,7 +126,10 @@ class Renewed:
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A job as it stands. `reason` says why it was stopped, failed, cancelled or given back."""
+    """A job as it stands. `reason` says why it was stopped, failed, cancelled or given back.
+
+    request_id: of the call that queued it, which log lines carry too.
+    """
 
     id: str
     race: str
@@ -152,6 +155,7 @@ class JobView:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,13 +193,14 @@ class DecisionView:
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """A job, its curve and what was decided about it."""
+    """A job, its curve and what was decided about it. log_tail: last log lines of a run that failed: data of others."""
 
     job: JobView
     curve: tuple[SampleView, ...]
     samples_stored: int
     decisions: tuple[DecisionView, ...]
     provenance: str | None
+    log_tail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,15 +13,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
 
-from db import artifacts, chunks, queue, samples, workers
+from db import artifacts, chunks, job_log, queue, samples, workers
 from db.checks import InvalidBpb
 from db.chunks import RequestView
 from db.jobs import LeaseLost
 from db.samples import Batch, Written
 from errors import ArtifactMissing, Refusal, RunFailed
+from kernels import fallbacks
 from server.keys import signing_key
+from server.logs import Output, silent
 from server.runtime import Runtime, utc_now
+from server.tracing import chunk_span
 from tools import LEASE_SECONDS, Decision, decision_of, judge
 from tools.run_chunk import ANSWER, Ran
 from tools.write_bpb import Sample
@@ -56,6 +60,8 @@ class Engine:
     name: str
     runtime: Runtime
     residents: Residents
+    output: Output = field(default_factory=silent)
+    tracer: Tracer = field(default_factory=NoOpTracer)
     corpora: dict[str, Corpus] = field(default_factory=dict)
 
     def serve(self, stop: threading.Event) -> None:
@@ -76,24 +82,48 @@ class Engine:
         """Tell the store that this engine lives; gives the moment on the monotonic clock."""
         with self.runtime.store.transaction() as session:
             workers.seen(session, self.name, "engine", utc_now(), f"pid {os.getpid()}")
+        self.runtime.store.meters.flush(self.runtime.store)
         return time.monotonic()
 
     def work(self, request: RequestView) -> None:
-        """Train one requested chunk and store it, or store why it could not be."""
+        """Train one requested chunk and store it, or store why it could not be. Counts how long it took."""
+        meters, began = self.runtime.store.meters, time.monotonic()
+        known = {"job": request.job_id, **({"request_id": request.request_id} if request.request_id else {})}
+        about = {**known, "engine": self.name, "steps": request.steps}
+        with self.output.run(**known), chunk_span(self.tracer, request.traceparent, **about) as span:
+            outcome = self.attempt(request)
+            span.set_attribute("igla.outcome", outcome)
+        meters.observe("chunk_seconds", time.monotonic() - began, outcome=outcome)
+        if outcome == "abandoned":
+            meters.add("leases_lost", kind="job")
+        for (kernel, reason), times in fallbacks.taken().items():
+            meters.add("kernel_fallbacks", times, kernel=kernel, reason=reason)
+
+    def attempt(self, request: RequestView) -> str:
+        """The same; every log line is bound to the job and to the call that asked. Gives what came of it."""
         try:
             with Renewal(self, request) as renewal:
                 ticket = self.ticket(request)
+                log.info("chunk_begins", start_step=ticket.start_step, steps=request.steps or ticket.steps)
                 chunk = self.train(ticket, request, renewal)
                 self.keep(ticket, request, chunk)
             self.let_go(ticket.checkpoint)
+            log.info("chunk_done", step=chunk.step, bytes_per_second=round(chunk.bytes_per_second))
+            return "errored" if chunk.failure or chunk.score is None else "done"
+        except (SystemExit, KeyboardInterrupt):
+            self.give_back(request)
+            raise
         except (Abandoned, LeaseLost):
-            log.warning("chunk_abandoned", job=request.job_id)
+            log.warning("chunk_abandoned")
+            return "abandoned"
         except Refusal as refusal:
-            log.warning("chunk_refused", job=request.job_id, code=refusal.code, message=refusal.message)
+            log.warning("chunk_refused", code=refusal.code, message=refusal.message)
             self.refuse(request, refusal)
+            return "refused"
         except (MemoryError, RuntimeError) as error:
-            log.exception("chunk_failed", job=request.job_id)
+            log.exception("chunk_failed")
             self.give_up(request, f"{type(error).__name__} on this machine; the recipe may be too large for it")
+            return "failed"
 
     def keep(self, ticket: queue.Ticket, request: RequestView, chunk: Chunk) -> None:
         """Store a chunk. A measured value that the race cannot believe is a divergence, not an error of the caller."""
@@ -113,7 +143,7 @@ class Engine:
         try:
             return self.chunk(ticket, request, renewal)
         except (EnvironmentChanged, ArtifactMissing, ArtifactCorrupt, CheckpointCorrupt) as change:
-            log.warning("run_starts_over", job=ticket.job_id, code=change.code, reason=change.message)
+            log.warning("run_starts_over", code=change.code, reason=change.message)
             with self.runtime.store.transaction() as session:
                 queue.restart(session, ticket.job_id, ticket.fence, environment().digest, utc_now())
             return self.chunk(self.ticket(request), request, renewal)
@@ -133,7 +163,7 @@ class Engine:
             on_step=renewal.check,
         )
         if done.auxiliary:
-            log.info("auxiliary", job=ticket.job_id, step=done.step, **done.auxiliary)
+            log.info("auxiliary", step=done.step, **done.auxiliary)
         return done
 
     def corpus(self, digest: str) -> Corpus:
@@ -149,6 +179,7 @@ class Engine:
         now = utc_now()
         with self.runtime.store.transaction() as session:
             if chunk.failure or chunk.score is None:
+                log.warning("run_failed", step=chunk.step, reason=str(chunk.failure))
                 decision = self.failed(session, ticket, chunk)
                 lease = now
                 measured: list[Sample] = []
@@ -208,20 +239,29 @@ class Engine:
         """A run that cannot go on is a result: the job ends as errored, with its reason."""
         reason = str(chunk.failure)
         job = queue.fail(session, ticket.job_id, ticket.fence, utc_now(), reason, judge=judge)
+        job_log.add(session, ticket.job_id, self.output.kept, utc_now())
         return Decision(
             action="error", rung=job.rung, reason=reason, numbers={"step": float(chunk.step)}, state=job.state
         )
+
+    def give_back(self, request: RequestView) -> None:
+        """Let another engine take the request up at once: this one ends before it is done."""
+        with suppress(LeaseLost), self.runtime.store.transaction() as session:
+            chunks.give_back(session, request.id, request.fence)
+            log.warning("chunk_given_back")
 
     def refuse(self, request: RequestView, refusal: Refusal) -> None:
         """Store a refusal as the request's answer, unless another engine has the request."""
         with suppress(LeaseLost), self.runtime.store.transaction() as session:
             chunks.fail(session, request.id, request.fence, refusal.code, refusal.message, utc_now())
+            job_log.add(session, request.job_id, self.output.kept, utc_now())
 
     def give_up(self, request: RequestView, reason: str) -> None:
         """End a run that this machine cannot train, and answer why."""
         with suppress(LeaseLost), self.runtime.store.transaction() as session:
             queue.fail(session, request.job_id, request.job_fence, utc_now(), reason, judge=judge)
             chunks.fail(session, request.id, request.fence, RunFailed.code, reason, utc_now())
+            job_log.add(session, request.job_id, self.output.kept, utc_now())
 
 
 class Renewal:

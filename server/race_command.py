@@ -85,7 +85,10 @@ def race_command(settings: Settings, name: str, plan: Plan | None, budget: str, 
     console.print(f"corpus {digest[:12]}: {sizes['train']} to train on, {sizes['validation']} to validate on")
     baseline = Baseline(corpus=corpus)
     fitting = baseline.start()
-    with (settings.data / "engine.log").open("ab") as output, Engines(settings, settings.engine_count, output):
+    with (
+        (settings.data / "engine.log").open("ab") as output,
+        Engines(settings, settings.engine_count, output, store=runtime.store),
+    ):
         try:
             result = watch(console, runtime, name, plan, settings.engine_count)
         except KeyboardInterrupt:

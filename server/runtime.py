@@ -11,6 +11,7 @@ from uuid import uuid4
 from db import artifacts
 from db.calls import Watch
 from db.store import Store, open_store
+from server.draining import Draining
 from server.settings import Settings
 from server.tracks import corpus_of
 from server.uploads import Uploads
@@ -39,6 +40,7 @@ class Runtime:
     kept: set[str] = field(default_factory=set)
     building: threading.Lock = field(default_factory=threading.Lock)
     watches: tuple[Watch, ...] = ()
+    draining: Draining = field(default_factory=Draining)
 
     def corpus(
         self, name: str, heldout: Heldout = "public", validation_bytes: int = 64 * 1024, test_bytes: int = 256 * 1024
@@ -119,6 +121,7 @@ class Runtime:
             doorway=doorway,
             request_id=request_id or str(uuid4()),
             watches=self.watches,
+            closing=self.draining.closing.is_set,
         )
 
 

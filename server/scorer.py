@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -54,6 +55,7 @@ class Scorer:
         """Tell the store that this scorer lives."""
         with self.runtime.store.transaction() as session:
             workers.seen(session, self.name, "scorer", utc_now(), f"pid {os.getpid()}")
+        self.runtime.store.meters.flush(self.runtime.store)
 
     def work_once(self) -> bool:
         """Measure one checkpoint. False: none waits. Looking takes no write lock."""
@@ -71,7 +73,12 @@ class Scorer:
         try:
             with Renewal(lambda: self.renew(score), LEASE / 4):
                 self.measure(score)
+        except (SystemExit, KeyboardInterrupt):
+            with suppress(LeaseLost), self.runtime.store.transaction() as session:
+                scores.give_back(session, score)
+            raise
         except LeaseLost as lost:
+            self.runtime.store.meters.add("leases_lost", kind="score")
             log.warning("score_abandoned", job=score.job_id, step=score.step, message=lost.message)
             return
         except Refusal as refusal:
@@ -94,8 +101,8 @@ class Scorer:
         """Load, score, sign, store."""
         from training.rescore import rescore  # torch comes in with the first checkpoint
 
-        if score.fence > scores.MOST_DELIVERIES:
-            raise scores.ScorersFailed(f"{score.fence - 1} scorers died over this checkpoint.")
+        if score.deliveries > scores.MOST_DELIVERIES:
+            raise scores.ScorersFailed(f"{score.deliveries - 1} scorers died over this checkpoint.")
         corpus = self.corpus(score.corpus)
         found = rescore(
             self.runtime.artifacts.get(score.checkpoint),

@@ -4,17 +4,23 @@ import asyncio
 import gc
 import socket
 import sys
+from dataclasses import replace
 
 import structlog
 import uvicorn
 
 from db import tokens
 from errors import Refusal
+from server import logs, tracing
 from server.app import create_app, parts
+from server.graceful import Server
+from server.logs import CallLog
 from server.mcp import mcp_server, serve_stdio
+from server.metrics import CallMeter, Flushing
 from server.runtime import Runtime, open_runtime
 from server.settings import Settings
 from server.supervisor import Engines
+from server.tracing import CallTrace
 
 log = structlog.get_logger()
 
@@ -31,16 +37,31 @@ def serve_all(settings: Settings) -> None:
 
     The address is printed on standard error when it answers, which with port 0 is the way to learn it.
     """
-    log_to_stderr()
-    runtime = open_runtime(settings)
+    logs.configure("web", settings, background=True)
+    runtime = observed(open_runtime(settings))
     refuse_open_bind(runtime)
     runtime.tracks()  # a track that cannot be read is told now, not to an agent
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
-        with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
+        engines = Engines(
+            settings,
+            settings.engine_count,
+            scorers=settings.scorer_count,
+            arenas=arena_count(runtime),
+            store=runtime.store,
+        )
+        server = Server(
+            uvicorn.Config(
+                create_app(runtime), http="h11", log_config=None, access_log=False, timeout_graceful_shutdown=3
+            ),
+            runtime.draining,
+            settings.grace_seconds,
+            before=engines.drain,
+            wake=runtime.store.signals.wake_all,
+        )
+        with Flushing(runtime.store), engines:
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             print(f"connect an agent: igla mcp install claude --url {address}", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
@@ -57,10 +78,12 @@ def arena_count(runtime: Runtime) -> int:
 
 def serve_stdio_client(settings: Settings) -> None:
     """Serve one MCP client on standard streams. Everything else this process says goes to standard error."""
-    log_to_stderr()
-    runtime = open_runtime(settings)
+    logs.configure("web", settings, background=True)
+    runtime = observed(open_runtime(settings))
     server = mcp_server(parts(runtime))
-    with Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime)):
+    count, arenas = settings.engine_count, arena_count(runtime)
+    engines = Engines(settings, count, output=sys.stderr.buffer, arenas=arenas, store=runtime.store)
+    with Flushing(runtime.store), engines:
         asyncio.run(serve_stdio(server))
 
 
@@ -74,6 +97,8 @@ def refuse_open_bind(runtime: Runtime) -> None:
             raise TokenNeeded(f"{settings.host} can be reached from outside and there is no token.")
 
 
-def log_to_stderr() -> None:
-    """Log lines go to standard error: standard output belongs to results and, with stdio, to the protocol."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+def observed(runtime: Runtime) -> Runtime:
+    """The runtime of a process that answers calls: each is told to the log, counted and, if wanted, traced."""
+    tracer = tracing.configure("web", runtime.settings)
+    traced = () if tracer is None else (CallTrace(tracer),)
+    return replace(runtime, watches=(*runtime.watches, *traced, CallLog(), CallMeter(runtime.store.meters)))

@@ -3,9 +3,12 @@
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -37,11 +40,25 @@ class Settings(BaseSettings):
     toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
     read_only: bool = Field(False, description="offer only the tools that change nothing")
 
-    @field_validator("admin_token")
+    grace_seconds: float = Field(
+        25.0, ge=0, le=3600, description="seconds that work under way has to finish after SIGTERM"
+    )
+    metrics_token: SecretStr | None = Field(None, description="a token that opens /metrics and nothing else")
+    otel: bool = Field(False, description="trace with OpenTelemetry; OTEL_* say where to")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal, else json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    @field_validator("admin_token", "metrics_token")
     @classmethod
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         """A variable that is set to nothing is no token."""
         return value if value is not None and value.get_secret_value() else None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be logged or stored: the secrets that this process was given."""
+        given = [value for name in type(self).model_fields if isinstance(value := getattr(self, name), SecretStr)]
+        return [*(one.get_secret_value() for one in given), *database_password(self.store_url)]
 
     @property
     def store_url(self) -> str:
@@ -94,3 +111,12 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in LOOPBACK
+
+
+def database_password(url: str) -> list[str]:
+    """The password in a database's address, if it has one."""
+    try:
+        password = make_url(url).password
+    except ArgumentError:
+        return []
+    return [str(password)] if password else []

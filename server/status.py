@@ -31,5 +31,7 @@ def show_jobs(runtime: Runtime, name: str) -> Table:
             value = f"{job.final_bpb:.4f}" if job.final_bpb is not None else ""
             rung = rung_name(job.rung, len(race.rungs))
             step = f"{job.last_step} of {job.total_steps}"
+            if job.state == "errored":
+                table.caption = "igla job_status JOB shows the last log lines of an errored job"
             table.add_row(job.id, Text(job.name), str(job.seed), rung, job.state, step, value, Text(job.reason or ""))
     return table

@@ -3,10 +3,12 @@
 import fcntl
 import os
 import platform
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -14,12 +16,25 @@ from types import TracebackType
 from typing import IO
 
 import structlog
+from sqlalchemy.exc import DatabaseError
 
+from db import chunks, job_log
+from db.store import Store
+from server.last_words import LastWords
+from server.lines import Lines
+from server.logs import STDERR
+from server.runtime import utc_now
 from server.settings import Settings
 
 log = structlog.get_logger()
 
 LOOK_SECONDS = 0.2
+LAST_SECONDS = 1.0
+"""How long a process may take to give back what it was at."""
+
+KILL_SECONDS = 10.0
+"""A process that has not ended so long after its standard input closed is killed."""
+
 MANY_DEATHS = 5
 PAUSE_SECONDS = 60.0
 """A process that died this often, each time within this many seconds of its start, waits as long before the next."""
@@ -30,6 +45,7 @@ class Child:
     """One process and how it fared: deaths counts those soon after a start."""
 
     process: subprocess.Popen[bytes]
+    last_words: LastWords
     started: float
     deaths: int = 0
     wait_until: float = field(default=0.0)
@@ -43,9 +59,16 @@ class Engines:
     """
 
     def __init__(
-        self, settings: Settings, count: int, output: IO[bytes] | None = None, scorers: int = 0, arenas: int = 0
+        self,
+        settings: Settings,
+        count: int,
+        output: IO[bytes] | None = None,
+        scorers: int = 0,
+        arenas: int = 0,
+        store: Store | None = None,
     ) -> None:
         self.settings = settings
+        self.store = store
         self.output = output
         self.kinds = {"engine": count, "scorer": scorers, "arena": arenas}
         self.running: dict[str, Child] = {}
@@ -54,10 +77,11 @@ class Engines:
 
     def __enter__(self) -> "Engines":
         number, self.slot = take_slot(self.settings.data)
+        self.lines = Lines(STDERR if self.output is None else self.output.fileno(), background=True)
         for kind, many in self.kinds.items():
             for each in range(many):
                 name = f"{kind}-{platform.node()}-{number}-{each}"
-                self.running[name] = Child(process=self.start(name), started=time.monotonic())
+                self.running[name] = self.child(name, time.monotonic())
         self.watcher.start()
         return self
 
@@ -70,11 +94,33 @@ class Engines:
             if child.process.stdin:
                 child.process.stdin.close()
         for child in self.running.values():
-            child.process.wait()
+            try:
+                child.process.wait(KILL_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+        self.lines.close()
         self.slot.close()
 
+    def drain(self, grace_seconds: float) -> None:
+        """Let every process finish what it is at; who takes longer gives it back. None is started again."""
+        self.ending.set()
+        self.watcher.join()
+        for child in self.running.values():
+            child.process.terminate()
+        end = time.monotonic() + grace_seconds + LAST_SECONDS
+        for child in self.running.values():
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, end - time.monotonic()))
+
+    def child(self, name: str, now: float, deaths: int = 0) -> Child:
+        """Start one."""
+        process = self.start(name)
+        assert process.stderr is not None
+        return Child(process=process, last_words=LastWords(process.stderr, self.lines), started=now, deaths=deaths)
+
     def start(self, name: str) -> subprocess.Popen[bytes]:
-        """Start one; its standard input is the thread it hangs on."""
+        """The process: its standard input is the thread it hangs on, its standard error is read by this process."""
         environment = {
             **os.environ,
             "IGLA_DATA": str(self.settings.data.resolve()),
@@ -82,18 +128,20 @@ class Engines:
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
         }
+        if self.settings.log_format == "auto" and os.isatty(self.lines.descriptor):
+            environment["IGLA_LOG_FORMAT"] = "console"
         return subprocess.Popen(
-            [sys.executable, "-m", "server.cli", name.partition("-")[0], "--name", name, "--with-parent"],
-            stdin=subprocess.PIPE,
-            stdout=self.output,
-            stderr=self.output,
-            env=environment,
+            self.command(name), stdin=subprocess.PIPE, stdout=self.output, stderr=subprocess.PIPE, env=environment
         )
+
+    def command(self, name: str) -> list[str]:
+        """What a process of this name runs."""
+        return [sys.executable, "-m", "server.cli", name.partition("-")[0], "--name", name, "--with-parent"]
 
     def watch(self) -> None:
         """Start again what has died, each at its own pace."""
         while not self.ending.wait(LOOK_SECONDS):
-            for name, child in self.running.items():
+            for name, child in list(self.running.items()):
                 if child.process.poll() is not None:
                     self.revive(name, child, time.monotonic())
 
@@ -103,8 +151,33 @@ class Engines:
             child.deaths = child.deaths + 1 if now - child.started < PAUSE_SECONDS else 1
             child.wait_until = now + (PAUSE_SECONDS if child.deaths > MANY_DEATHS else 0.0)
             log.warning("process_died", name=name, exit_code=child.process.returncode, deaths=child.deaths)
+            if child.process.stdin:
+                child.process.stdin.close()
+            if self.store is not None:
+                keep_last_words(self.store, name, child.process.returncode, child.last_words.said())
         if now >= child.wait_until:
-            child.process, child.started, child.wait_until = self.start(name), now, 0.0
+            self.running[name] = self.child(name, now, child.deaths)
+
+
+def keep_last_words(store: Store, name: str, exit_code: int, said: list[str]) -> None:
+    """Count a death, and put the last lines of an engine to the job that it was at: nobody else knows them."""
+    store.meters.add("process_deaths", kind=name.partition("-")[0])
+    end = f"{name} ended unasked: {ended(exit_code)}"
+    try:
+        with store.transaction() as session:
+            for job_id in chunks.held_by(session, name):
+                job_log.add(session, job_id, [*job_log.about(said, job_id), end], utc_now())
+    except DatabaseError as error:
+        log.warning("last_words_lost", name=name, error=type(error).__name__)
+
+
+def ended(exit_code: int) -> str:
+    """An exit code in words."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    name = signal.Signals(-exit_code).name
+    hint = ", which is how a system ends what takes too much memory" if name == "SIGKILL" else ""
+    return f"{name}{hint}"
 
 
 def take_slot(data: Path) -> tuple[int, IO[bytes]]:

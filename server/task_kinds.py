@@ -9,12 +9,13 @@ import mcp_types as types
 import structlog
 
 from db import chunks, entry_runs, tasks
+from db.calls import watched
 from db.chunks import RequestView
 from db.tasks import TaskView
 from errors import Refusal
 from server.answers import answered, refused
 from server.mcp_parts import Answer, TaskKind, TaskState
-from server.toolbox import Tool, call, prepared
+from server.toolbox import Tool, call, facts, prepared
 from tools import Context
 from tools.run_chunk import ENGINE_SILENCE, ask, engines, keep, ran, standing
 from tools.run_entry import answer_of
@@ -31,7 +32,9 @@ class ToolTask(TaskKind):
 
     async def begin(self, context: Context, params: types.CallToolRequestParams) -> TaskView | Answer:
         """The caller's scope and arguments are checked first, as for a call that waits."""
-        return await self.start(context, prepared(self.tool, context, params.arguments or {}))
+        given = params.arguments or {}
+        with watched(context.watches, facts(self.tool, context, given)):
+            return await self.start(context, prepared(self.tool, context, given))
 
     @abstractmethod
     async def start(self, context: Context, given: Mapping[str, Any]) -> TaskView | Answer:

@@ -144,7 +144,11 @@ def engines_for(tool: Tool, runtime: Runtime) -> Any:
         return nullcontext()
     with runtime.store.reading() as session:
         alive = workers.alive(session, kind, runtime.context().now, 15.0)
-    return nullcontext() if alive else Engines(runtime.settings, int(kind == "engine"), arenas=int(kind == "arena"))
+    return (
+        nullcontext()
+        if alive
+        else Engines(runtime.settings, int(kind == "engine"), arenas=int(kind == "arena"), store=runtime.store)
+    )
 
 
 def show(tool: Tool, result: dict[str, Any], as_json: bool) -> None:

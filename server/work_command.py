@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from server import logs
 from server.client import Client
 from server.client_core import options
 from server.client_retries import Policy
 from server.keys import key_at
+from server.settings import Settings
 from server.worker import REPEATED, Run, Worker
 from training.artifacts import ArtifactFolder
 
@@ -47,11 +47,12 @@ def work_command(
     cache: Path | None,
     most_failures: int,
     idle_exit: float | None,
+    settings: Settings,
 ) -> None:
     """Work for a server until SIGTERM or SIGINT; the second signal ends the process at once."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logs.configure("work", settings, secrets=[token or ""])
     key = key_at(key_file) if key_file else None
-    stop = stop_on_signal()
+    stop, late = stop_on_signal(settings.grace_seconds)
     policy = Policy(patience=PATIENCE, repeat=REPEATED)
     folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "igla"
     console = Console(stderr=True)
@@ -68,6 +69,7 @@ def work_command(
             store=ArtifactFolder(runs),
             corpora=corpora,
             stop=stop,
+            late=late,
             told=screen.told,
             race=race,
             key=key,
@@ -90,17 +92,21 @@ def own_name() -> str:
     return f"{host}:{os.getpid()}"
 
 
-def stop_on_signal() -> threading.Event:
-    """An event that the first SIGTERM or SIGINT sets."""
-    stop = threading.Event()
+def stop_on_signal(grace_seconds: float) -> tuple[threading.Event, threading.Event]:
+    """An event that the first SIGTERM or SIGINT sets, and one that is set when the time to finish a chunk is over."""
+    stop, late = threading.Event(), threading.Event()
+    timer = threading.Timer(grace_seconds, late.set)
+    timer.daemon = True
 
     def handle(number: int, frame: object) -> None:
         stop.set()
-        signal.signal(number, signal.SIG_DFL)
+        timer.start()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_DFL)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-    return stop
+    return stop, late
 
 
 @contextmanager

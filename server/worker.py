@@ -90,7 +90,10 @@ Told = Callable[[str, Run, Mapping[str, Any]], None]
 
 @dataclass(kw_only=True)
 class Worker:
-    """One worker. store holds its checkpoints, corpora what it has fetched of corpora; both are local folders."""
+    """One worker. store holds its checkpoints, corpora what it has fetched of corpora; both are local folders.
+
+    stop: take no more work. late: a chunk that is under way is broken off too; without it `stop` means both.
+    """
 
     name: str
     remote: Client
@@ -102,6 +105,7 @@ class Worker:
     key: Ed25519PrivateKey | None = None
     most_failures: int = 10
     idle_exit: float | None = None
+    late: threading.Event | None = None
     residents: Residents = field(default_factory=Residents)
     opened: dict[str, Corpus] = field(default_factory=dict)
 
@@ -194,7 +198,7 @@ class Worker:
 
         def on_step(step: int, bits: float) -> None:
             heartbeat.check()
-            if self.stop.is_set():
+            if (self.late or self.stop).is_set():
                 raise Stopped
             self.told("step", run, {"step": step, "train_bits": bits})
 

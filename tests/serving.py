@@ -13,6 +13,9 @@ ROOT = Path(__file__).parents[1]
 TINY = {"width": 32, "blocks": 1, "heads": 2, "window": 32, "context": 64, "batch": 4, "ngram": 2, "ngram_buckets": 512}
 """A recipe that trains and scores in well under a second."""
 
+QUICK_END = {"IGLA_GRACE_SECONDS": "1"}
+"""A test that stops a server in the middle of a chunk does not wait for the chunk."""
+
 
 class Served:
     """`igla serve` as a process of its own on a free port."""
@@ -20,7 +23,7 @@ class Served:
     def __init__(self, data: Path, *options: str, env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", "--data", str(data), *options]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+            command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**QUICK_END, **os.environ, **(env or {})}
         )
         assert self.process.stderr is not None
         lines = iter(self.process.stderr.readline, "")

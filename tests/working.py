@@ -17,7 +17,8 @@ def started(url, secret, home, *options):
     """`igla work` as on another machine: nothing of the server's in its folder, home or environment."""
     home.mkdir(exist_ok=True)
     scrubbed = {name: value for name, value in os.environ.items() if name not in SECRET_NAMES}
-    environment = {**scrubbed, "PYTHONPATH": str(ROOT), "HOME": str(home), "IGLA_TOKEN": secret, "IGLA_SERVER": url}
+    environment = {**scrubbed, "PYTHONPATH": str(ROOT), "HOME": str(home), "IGLA_TOKEN": secret, "IGLA_SERVER": url,
+                   "IGLA_GRACE_SECONDS": "0"}  # fmt: skip
     environment.pop("XDG_CACHE_HOME", None)
     command = [sys.executable, "-m", "server.cli", "work", *options]
     return subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True)

@@ -69,13 +69,25 @@ async def silent(progress: float, message: str) -> None:
     """For callers that did not ask."""
 
 
+def never() -> bool:
+    """For processes that end when their calls do."""
+    return False
+
+
+class ServerEnding(Refusal):
+    """Send the call again: what it waits for goes on, and another server or this one's successor tells of it."""
+
+    code = "server_ending"
+    status = 503
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """Who calls, when, and what the call may reach. Built by a doorway for each call.
 
     track_corpus: digest and manifest of a track's corpus. no_arena: why this system cannot run entries, or None.
     quota: bytes that the store holds for the caller at most; None: as many as it likes. credential, doorway,
-    request_id, watches: see `db.calls`.
+    request_id, watches: see `db.calls`. closing: whether calls that wait must come to an end.
     """
 
     store: Store
@@ -94,6 +106,7 @@ class Context:
     doorway: str = "local"
     request_id: str = ""
     watches: Sequence[Watch] = ()
+    closing: Callable[[], bool] = never
 
     @property
     def now(self) -> datetime:
@@ -210,6 +223,7 @@ def submit(context: Context, race: RaceView, recipes: Sequence[Recipe], priority
                 priority=priority,
                 created_by=context.principal,
                 now=context.now,
+                request_id=context.request_id or None,
             )
         ]
     return [

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from db import queue, samples
+from db import job_log, queue, samples
 from db.queue import JobView
 from db.samples import DecisionView, SampleView
 from tools import Context, JobId
@@ -18,13 +18,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """A job, its curve and what was decided about it."""
+    """A job, its curve and what was decided about it. log_tail: last log lines of a run that failed: data of others."""
 
     job: JobView
     curve: list[SampleView]
     samples_stored: int
     decisions: list[DecisionView]
     provenance: str | None
+    log_tail: str = ""
 
 
 def job_status(
@@ -37,10 +38,13 @@ def job_status(
         job = queue.job(session, job_id)
         curve = samples.curve(session, job_id)
         decisions = samples.decisions(session, job_id=job_id, limit=50)
+        went_wrong = job.state == "errored" or (job.state in ("queued", "running") and job.fence > 0)
+        log_tail = job_log.tail(session, job_id) if went_wrong else ""
     provenance = curve[-1].provenance if curve else None
     return JobStatus(
-        job=job, curve=thin(curve, points), samples_stored=len(curve), decisions=list(decisions), provenance=provenance
-    )
+        job=job, curve=thin(curve, points), samples_stored=len(curve), decisions=list(decisions), provenance=provenance,
+        log_tail=log_tail,
+    )  # fmt: skip
 
 
 def thin(curve: Sequence[Item], points: int) -> list[Item]:

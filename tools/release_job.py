@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from db import queue
+from db import job_log, queue
 from db.queue import JobView
 from tools import Context, Fence, JobId
 
@@ -27,4 +27,8 @@ def release_job(
 ) -> Released:
     """Give a claimed job back to the queue. What was stored stays; the next worker goes on from the last checkpoint."""
     with context.store.transaction() as session:
-        return Released(job=queue.release(session, job_id, fence, context.now, reason))
+        released = queue.release(session, job_id, fence, context.now, reason)
+        if reason:
+            line = f"{context.now:%Y-%m-%dT%H:%M:%SZ} given back by {context.principal}: {reason}"
+            job_log.add(session, job_id, [line], context.now)
+    return Released(job=released)

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from db import chunks, queue, workers
+from db.calls import TRACEPARENT
 from db.chunks import RequestView
 from db.jobs import LeaseLost
 from errors import Refusal, refusal
-from tools import LEASE_SECONDS, Context, Decision, Fence, JobId
+from tools import LEASE_SECONDS, Context, Decision, Fence, JobId, ServerEnding
 from tools.write_bpb import Sample
 
 about = {
@@ -97,6 +98,8 @@ async def run_chunk(
     with context.store.signals.on(chunks.answer_to(request.id)) as answer:
         request = await asyncio.to_thread(look, context, request.id)
         while request.state in ("queued", "leased"):
+            if context.closing():
+                raise ServerEnding("The server ends before the chunk is done.")
             waited = (context.now - began).total_seconds()
             if waited >= wait_seconds:
                 raise ChunkRunning(f"The chunk is not finished after {waited:.0f} s.")
@@ -130,7 +133,10 @@ def standing(request: RequestView) -> str:
 def ask(context: Context, job_id: str, fence: int, steps: int | None) -> RequestView:
     """Renew the lease and store the request, or find the open one; of a job that ended, the one that ended it."""
     with context.store.transaction() as session:
-        return chunks.request(session, job_id, fence, steps, context.now, LEASE_SECONDS)
+        return chunks.request(
+            session, job_id, fence, steps, context.now, LEASE_SECONDS,
+            request_id=context.request_id or None, traceparent=TRACEPARENT.get(),
+        )  # fmt: skip
 
 
 def keep(context: Context, job_id: str, fence: int) -> None:

@@ -131,7 +131,7 @@ async def wait(context: Context, entry: str, asked: list[RunView], wait_seconds:
         while True:
             found = await asyncio.to_thread(look, context, asked)
             waited = (context.now - began).total_seconds()
-            if all(one.finished_at for one in found) or waited >= wait_seconds:
+            if all(one.finished_at for one in found) or waited >= wait_seconds or context.closing():
                 return found
             if waited > SILENCE and not await asyncio.to_thread(runners, context):
                 raise ArenaUnavailable("No runner has given a sign of life.")

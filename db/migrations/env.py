@@ -2,7 +2,10 @@
 
 from alembic import context
 
+from db import tables_observing
 from db.tables import Base
+
+assert tables_observing.METER is not None  # its tables belong to the catalogue too
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=Base.metadata, render_as_batch=True
