@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,9 +16,12 @@ from db import races
 from errors import InvalidValue, Refusal
 from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
+from server.challenges import add_metadata, challenge_headers, scopes_needed
+from server.credentials import Credentials
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
 from server.runtime import Runtime
+from server.settings import Settings
 from server.toolbox import Tool, call, enabled, toolbox
 
 REFUSAL = {
@@ -71,13 +74,14 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         redirect_slashes=False,  # behind a proxy a redirect leads to plain HTTP; the refusal says where to go
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
-    app.add_middleware(Gate, runtime=runtime)
-    app.add_exception_handler(Refusal, refuse)
+    app.add_middleware(Gate, runtime=runtime, credentials=Credentials(runtime), needs=scopes_needed(tools))
+    app.add_exception_handler(Refusal, refusing(runtime.settings))
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)
     for tool in tools.values():
         add_tool(app, runtime, tool)
     add_artifacts(app, runtime)
+    add_metadata(app, runtime.settings)
 
     @app.get("/healthz", tags=["health"])
     def healthz() -> dict[str, str]:
@@ -176,7 +180,11 @@ async def defect(request: Request, error: Exception) -> Response:
     return refused(Defect("The server made a mistake."))
 
 
-async def refuse(request: Request, error: Exception) -> Response:
-    """A refusal raised by a route."""
-    assert isinstance(error, Refusal)
-    return refused(error)
+def refusing(settings: Settings) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What answers for a refusal raised by a route."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return refused(error, challenge_headers(error, request.scope, settings))
+
+    return refuse

@@ -61,7 +61,7 @@ def principal_of(request: Request, scope: str) -> Principal:
     """The caller, who must have the scope; any scope includes `read`."""
     principal: Principal = request.scope["igla.principal"]
     if not principal.scopes & {scope, "admin"} and not (scope == "read" and principal.scopes):
-        raise ScopeMissing(f"This needs the scope {scope}.")
+        raise ScopeMissing(f"This needs the scope {scope}.", (scope,))
     return principal
 
 

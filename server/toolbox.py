@@ -33,6 +33,10 @@ class ScopeMissing(Refusal):
     code = "scope_missing"
     status = 403
 
+    def __init__(self, message: str = "", scopes: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.scopes = scopes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
@@ -145,7 +149,7 @@ def prepared(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> dict
     """The arguments, typed and complete, of a caller who has the scope."""
     scope = tool.about["scope"]
     if not may(scope, context.scopes):
-        raise ScopeMissing(f"{tool.name} needs the scope {scope}.")
+        raise ScopeMissing(f"{tool.name} needs the scope {scope}.", (scope,))
     checked = check(tool, arguments)
     return {name: getattr(checked, name) for name in type(checked).model_fields}
 

@@ -1,0 +1,93 @@
+"""Credentials: the principal behind a request's Authorization header, remembered for a few seconds."""
+
+import asyncio
+import hashlib
+import hmac
+import math
+import time
+from datetime import datetime
+
+from db import tokens
+from db.tokens import Principal
+from errors import Refusal
+from server.runtime import Runtime
+
+REMEMBER_SECONDS = 5.0
+"""A token's answer is remembered this long, so a revocation is effective within it."""
+
+MOST_REMEMBERED = 1000
+"""Answers that are kept; then all are forgotten, so that random secrets fill no memory."""
+
+LOCAL = Principal(name="local", scopes=frozenset({"admin"}))
+ADMIN = Principal(name="admin", scopes=frozenset({"admin"}))
+
+
+class Unauthorized(Refusal):
+    """Send `Authorization: Bearer <token>`; an operator makes tokens with `igla token create`."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Credentials:
+    """Finds principals. Without any token, and bound to loopback, everybody who can connect is the local operator."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.remembered: dict[str, tuple[float, Principal | None]] = {}
+        self.tokens_exist = (-math.inf, False)
+
+    async def principal(self, authorization: str) -> Principal:
+        """The caller's name and scopes. Raises Unauthorized."""
+        kind, _, secret = authorization.partition(" ")
+        if not authorization:
+            if self.runtime.settings.is_loopback and not await self.closed():
+                return LOCAL
+            raise Unauthorized("No token came with the request.")
+        secret = secret.strip() if kind.lower() == "bearer" else ""
+        admin = self.runtime.settings.admin_token
+        if admin and hmac.compare_digest(secret.encode(), admin.get_secret_value().encode()):
+            return ADMIN
+        found = await self.verify(secret)
+        if found is None:
+            raise Unauthorized("The token is unknown, expired or revoked.")
+        return found
+
+    async def verify(self, secret: str) -> Principal | None:
+        """The principal of a token, remembered under the token's hash until its end, for a few seconds at most."""
+        key = hashlib.sha256(secret.encode()).hexdigest()
+        until, found = self.remembered.get(key, (-math.inf, None))
+        if time.monotonic() >= until:
+            found, ends_at = await self.look_up(secret)
+            if len(self.remembered) >= MOST_REMEMBERED:
+                self.remembered.clear()
+            self.remembered[key] = (time.monotonic() + self.seconds(ends_at), found)
+        return found
+
+    def seconds(self, ends_at: datetime | None) -> float:
+        """How long an answer may be remembered."""
+        left = math.inf if ends_at is None else (ends_at - self.runtime.context().now).total_seconds()
+        return min(REMEMBER_SECONDS, left)
+
+    async def look_up(self, secret: str) -> tuple[Principal | None, datetime | None]:
+        """The principal of a token and the moment at which it ends, from the store."""
+        return await asyncio.to_thread(self.stored, secret)
+
+    def stored(self, secret: str) -> tuple[Principal | None, datetime | None]:
+        """The same for a token of this server's own."""
+        with self.runtime.store.reading() as session:
+            return tokens.verify(session, secret, self.runtime.context().now), None
+
+    async def closed(self) -> bool:
+        """Whether a token is needed on loopback too: as soon as one exists."""
+        if self.runtime.settings.admin_token is not None or self.runtime.settings.oauth_issuer:
+            return True
+        since, exists = self.tokens_exist
+        if time.monotonic() - since > REMEMBER_SECONDS:
+            self.tokens_exist = (time.monotonic(), exists or await asyncio.to_thread(self.any_token))
+        return self.tokens_exist[1]
+
+    def any_token(self) -> bool:
+        """Whether the store has a token."""
+        with self.runtime.store.reading() as session:
+            return tokens.any_exists(session)
