@@ -18,6 +18,9 @@ SCOPES = ("read", "submit", "work", "measure", "referee", "admin")
 PREFIX_LENGTH = 13
 """Characters of the secret that name a token in lists: `igla_` and 48 of its 256 bits."""
 
+FOREIGN = "oauth:"
+"""Names of principals of an authorization server begin with this; those of our tokens do not."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenView:
@@ -46,6 +49,8 @@ def create(
     """Make a token. The secret is given here and nowhere else."""
     if not scopes or not 0 < len(name) <= 64:
         raise InvalidValue("A token needs a name of at most 64 characters and at least one scope.")
+    if name.startswith(FOREIGN):
+        raise InvalidValue(f"Names that begin with {FOREIGN} belong to the authorization server.")
     for scope in scopes:
         if scope not in SCOPES:
             raise unknown("scope", scope, SCOPES)

@@ -138,4 +138,4 @@ def limited(receive: Receive) -> Receive:
 def refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """A refusal as HTTP: its status, code, message and next step."""
     body = {"code": refusal.code, "message": refusal.message, "next_step": refusal.next_step}
-    return JSONResponse(body, status_code=refusal.status, headers=dict(headers or {}))
+    return JSONResponse(body, status_code=refusal.status, headers={**refusal.headers, **(headers or {})})

@@ -10,6 +10,7 @@ from datetime import datetime
 from db import tokens
 from db.tokens import Principal
 from errors import Refusal
+from server.oauth import Issuer, looks_like_jwt
 from server.runtime import Runtime
 
 REMEMBER_SECONDS = 5.0
@@ -36,9 +37,10 @@ class Credentials:
         self.runtime = runtime
         self.remembered: dict[str, tuple[float, Principal | None]] = {}
         self.tokens_exist = (-math.inf, False)
+        self.issuer = Issuer(runtime.settings) if runtime.settings.oauth_issuer else None
 
     async def principal(self, authorization: str) -> Principal:
-        """The caller's name and scopes. Raises Unauthorized."""
+        """The caller's name and scopes. Raises Unauthorized and IssuerUnreachable."""
         kind, _, secret = authorization.partition(" ")
         if not authorization:
             if self.runtime.settings.is_loopback and not await self.closed():
@@ -70,7 +72,9 @@ class Credentials:
         return min(REMEMBER_SECONDS, left)
 
     async def look_up(self, secret: str) -> tuple[Principal | None, datetime | None]:
-        """The principal of a token and the moment at which it ends, from the store."""
+        """The principal of a token and the moment at which it ends: the issuer's word, or the store's."""
+        if self.issuer is not None and looks_like_jwt(secret):
+            return await self.issuer.principal(secret)
         return await asyncio.to_thread(self.stored, secret)
 
     def stored(self, secret: str) -> tuple[Principal | None, datetime | None]:

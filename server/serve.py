@@ -71,7 +71,7 @@ def serve_stdio_client(settings: Settings) -> None:
 def refuse_open_bind(runtime: Runtime) -> None:
     """An address that others can reach needs a token: none is ever made by itself."""
     settings = runtime.settings
-    if settings.is_loopback or settings.admin_token is not None:
+    if settings.is_loopback or settings.admin_token is not None or settings.oauth_issuer:
         return
     with runtime.store.reading() as session:
         if not tokens.any_exists(session):

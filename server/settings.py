@@ -6,12 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from server.access_settings import LOOPBACK, AccessSettings
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """What an operator may set. Command-line options of the same name win."""
 
     model_config = SettingsConfigDict(env_prefix="IGLA_", frozen=True, populate_by_name=True, extra="ignore")
@@ -35,15 +35,6 @@ class Settings(BaseSettings):
     artifact_limit: int = Field(2**30, ge=1, description="bytes that an uploaded file may have")
     artifact_quota: int = Field(10 * 2**30, ge=0, description="bytes that are held for one principal; admins have none")
 
-    public_url: str = Field("", description="https://name that clients use; empty: what their Host header says")
-    trusted_proxies: str = Field("", description="addresses whose X-Forwarded-* headers count, or *; empty: nobody's")
-    oauth_issuer: str = Field("", description="authorization server whose access tokens count; empty: none")
-    oauth_audience: str = Field(
-        "", description="audiences of these tokens, by commas; empty: IGLA_PUBLIC_URL and its /mcp"
-    )
-    oauth_jwks_url: str = Field("", description="the issuer's keys; empty: where its metadata says")
-    oauth_scope_prefix: str = Field("igla:", description="what stands before our scopes in these tokens")
-
     toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
     read_only: bool = Field(False, description="offer only the tools that change nothing")
 
@@ -52,15 +43,6 @@ class Settings(BaseSettings):
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         """A variable that is set to nothing is no token."""
         return value if value is not None and value.get_secret_value() else None
-
-    @field_validator("public_url")
-    @classmethod
-    def is_origin(cls, value: str) -> str:
-        """Scheme and name, nothing behind them."""
-        parts = urlsplit(value.rstrip("/"))
-        if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query):
-            raise ValueError("must be https://name, without a path")
-        return value.rstrip("/")
 
     @property
     def store_url(self) -> str:
