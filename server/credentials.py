@@ -7,11 +7,16 @@ import math
 import time
 from datetime import datetime
 
+import structlog
+from sqlalchemy.exc import DatabaseError
+
 from db import tokens
 from db.tokens import Principal
 from errors import Refusal
 from server.oauth import Issuer, looks_like_jwt
-from server.runtime import Runtime
+from server.runtime import Runtime, utc_now
+
+log = structlog.get_logger()
 
 REMEMBER_SECONDS = 5.0
 """A token's answer is remembered this long, so a revocation is effective within it."""
@@ -68,19 +73,32 @@ class Credentials:
 
     def seconds(self, ends_at: datetime | None) -> float:
         """How long an answer may be remembered."""
-        left = math.inf if ends_at is None else (ends_at - self.runtime.context().now).total_seconds()
+        left = math.inf if ends_at is None else (ends_at - utc_now()).total_seconds()
         return min(REMEMBER_SECONDS, left)
 
     async def look_up(self, secret: str) -> tuple[Principal | None, datetime | None]:
         """The principal of a token and the moment at which it ends: the issuer's word, or the store's."""
         if self.issuer is not None and looks_like_jwt(secret):
             return await self.issuer.principal(secret)
-        return await asyncio.to_thread(self.stored, secret)
+        found = await asyncio.to_thread(self.stored, secret)
+        if found is None:
+            return None, None
+        if tokens.is_due(found.last_used_at, utc_now()):
+            asyncio.get_running_loop().run_in_executor(None, self.note_use, found.principal.credential)
+        return found.principal, found.expires_at
 
-    def stored(self, secret: str) -> tuple[Principal | None, datetime | None]:
-        """The same for a token of this server's own."""
+    def stored(self, secret: str) -> tokens.Found | None:
+        """What the store knows of a token of this server's own."""
         with self.runtime.store.reading() as session:
-            return tokens.verify(session, secret, self.runtime.context().now), None
+            return tokens.look_up(session, secret, utc_now())
+
+    def note_use(self, prefix: str) -> None:
+        """Note that a token was used. Nobody waits for it, and a call is not refused because it failed."""
+        try:
+            with self.runtime.store.transaction() as session:
+                tokens.used(session, prefix, utc_now())
+        except DatabaseError as error:
+            log.warning("token_use_not_noted", token=prefix, reason=type(error).__name__)
 
     async def closed(self) -> bool:
         """Whether a token is needed on loopback too: as soon as one exists."""
