@@ -44,6 +44,13 @@ class Principal:
     credential: str = ""
 
 
+LOCAL = Principal(name="local", scopes=frozenset({"admin"}))
+"""Who works on this machine where no token is needed."""
+
+ADMIN = Principal(name="admin", scopes=frozenset({"admin"}))
+"""Who holds the token of IGLA_ADMIN_TOKEN."""
+
+
 def create(
     session: Session, name: str, scopes: Sequence[str], now: datetime, expires_at: datetime | None = None
 ) -> tuple[str, TokenView]:

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -18,6 +18,15 @@ class AccessSettings(BaseSettings):
         "", description="audiences of these tokens, by commas; empty: IGLA_PUBLIC_URL and its /mcp"
     )
     oauth_jwks_url: str = Field("", description="the issuer's keys; empty: where its metadata says")
+    rate: str = Field("600/minute", description="calls of one principal; empty: as many as it likes")
+    rate_tools: str = Field(
+        "claim_job=6000/minute,run_chunk=6000/minute,write_bpb=6000/minute,heartbeat=6000/minute,"
+        "submit_job=60/minute,plan_race=20/minute,submit_entry=60/minute,run_entry=60/minute",
+        description="calls of one principal to one tool: tool=N/unit, separated by commas",
+    )
+    rate_failures: str = Field("60/minute", description="wrong tokens from one address; empty: as many as it likes")
+    rate_redis: SecretStr | None = Field(None, description="redis:// where replicas count together; empty: each alone")
+    replicas: int = Field(1, ge=1, le=1000, description="web processes among which limits in memory are divided")
     oauth_scope_prefix: str = Field("igla:", description="what stands before our scopes in these tokens")
 
     @field_validator("public_url")

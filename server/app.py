@@ -17,12 +17,14 @@ from errors import InvalidValue, Refusal
 from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
 from server.challenges import add_metadata, challenge_headers, scopes_needed
-from server.credentials import Credentials
+from server.credentials import credentials_of
+from server.limits import Counter
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
 from server.runtime import Runtime
 from server.settings import Settings
 from server.toolbox import Tool, call, enabled, toolbox
+from server.watching import watching
 
 REFUSAL = {
     "type": "object",
@@ -56,6 +58,8 @@ class Defect(Refusal):
 def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> FastAPI:
     """The web application over an open runtime, with igla's MCP server or another."""
     tools = offered(runtime)
+    counter = Counter(runtime.settings)
+    runtime = watching(runtime, counter, tools)
     mcp = mcp or mcp_server(parts(runtime))
     mcp_app = mcp.streamable_http_app(transport_security=security(runtime.settings.hosts))
 
@@ -74,7 +78,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         redirect_slashes=False,  # behind a proxy a redirect leads to plain HTTP; the refusal says where to go
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
-    app.add_middleware(Gate, runtime=runtime, credentials=Credentials(runtime), needs=scopes_needed(tools))
+    app.add_middleware(Gate, runtime=runtime, credentials=credentials_of(runtime, counter), needs=scopes_needed(tools))
     app.add_exception_handler(Refusal, refusing(runtime.settings))
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)

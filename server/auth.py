@@ -65,7 +65,7 @@ class Gate:
             if not streamed and int(headers.get("content-length", "0") or 0) > LARGEST_BODY:
                 raise BodyTooLarge(f"A request may have {LARGEST_BODY} bytes.")
             if scope["path"] not in METADATA:
-                principal = await self.credentials.principal(headers.get("authorization", ""))
+                principal = await self.credentials.principal(headers.get("authorization", ""), address_of(scope))
                 scope["igla.principal"] = principal
                 scope["user"] = session_owner(principal)
         except Refusal as refusal:
@@ -96,6 +96,12 @@ def context_of(runtime: Runtime, request: Request | None) -> Context:
 def session_owner(principal: Principal) -> AuthenticatedUser:
     """The principal as the MCP SDK knows one: a session of the older era answers to nobody else."""
     return AuthenticatedUser(AccessToken(token="", client_id=principal.name, scopes=sorted(principal.scopes)))
+
+
+def address_of(scope: Scope) -> str:
+    """Where the request comes from; uvicorn has put in what a proxy says that the operator trusts."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def check_origin(headers: dict[str, str], hosts: list[str]) -> None:

@@ -11,8 +11,9 @@ import structlog
 from sqlalchemy.exc import DatabaseError
 
 from db import tokens
-from db.tokens import Principal
+from db.tokens import ADMIN, LOCAL, Principal
 from errors import Refusal
+from server.limits import Addresses, Counter, limit_of
 from server.oauth import Issuer, looks_like_jwt
 from server.runtime import Runtime, utc_now
 
@@ -23,9 +24,6 @@ REMEMBER_SECONDS = 5.0
 
 MOST_REMEMBERED = 1000
 """Answers that are kept; then all are forgotten, so that random secrets fill no memory."""
-
-LOCAL = Principal(name="local", scopes=frozenset({"admin"}))
-ADMIN = Principal(name="admin", scopes=frozenset({"admin"}))
 
 
 class Unauthorized(Refusal):
@@ -38,33 +36,41 @@ class Unauthorized(Refusal):
 class Credentials:
     """Finds principals. Without any token, and bound to loopback, everybody who can connect is the local operator."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, addresses: Addresses) -> None:
         self.runtime = runtime
-        self.remembered: dict[str, tuple[float, Principal | None]] = {}
+        self.addresses = addresses
+        self.remembered: dict[bytes, tuple[float, Principal | None]] = {}
         self.tokens_exist = (-math.inf, False)
         self.issuer = Issuer(runtime.settings) if runtime.settings.oauth_issuer else None
 
-    async def principal(self, authorization: str) -> Principal:
-        """The caller's name and scopes. Raises Unauthorized and IssuerUnreachable."""
+    async def principal(self, authorization: str, address: str) -> Principal:
+        """The caller's name and scopes. Raises Unauthorized, RateLimited and IssuerUnreachable."""
         kind, _, secret = authorization.partition(" ")
         if not authorization:
             if self.runtime.settings.is_loopback and not await self.closed():
                 return LOCAL
             raise Unauthorized("No token came with the request.")
         secret = secret.strip() if kind.lower() == "bearer" else ""
-        admin = self.runtime.settings.admin_token
-        if admin and hmac.compare_digest(secret.encode(), admin.get_secret_value().encode()):
-            return ADMIN
-        found = await self.verify(secret)
+        found = await self.verify(secret, address)
         if found is None:
+            self.failed(address)
             raise Unauthorized("The token is unknown, expired or revoked.")
         return found
 
-    async def verify(self, secret: str) -> Principal | None:
-        """The principal of a token, remembered under the token's hash until its end, for a few seconds at most."""
-        key = hashlib.sha256(secret.encode()).hexdigest()
+    def failed(self, address: str) -> None:
+        """Count a wrong secret of an address. Raises RateLimited where there were too many."""
+        self.addresses.refuse(address, cost=1)
+
+    async def verify(self, secret: str, address: str) -> Principal | None:
+        """The principal of a token, remembered under the token's hash until its end, for a few seconds at most.
+
+        From an address that was wrong too often only tokens that were right before are looked at (RateLimited).
+        """
+        key = hashlib.sha256(secret.encode()).digest()
         until, found = self.remembered.get(key, (-math.inf, None))
         if time.monotonic() >= until:
+            if found is None:
+                self.addresses.refuse(address, cost=0)
             found, ends_at = await self.look_up(secret)
             if len(self.remembered) >= MOST_REMEMBERED:
                 self.remembered.clear()
@@ -77,7 +83,10 @@ class Credentials:
         return min(REMEMBER_SECONDS, left)
 
     async def look_up(self, secret: str) -> tuple[Principal | None, datetime | None]:
-        """The principal of a token and the moment at which it ends: the issuer's word, or the store's."""
+        """The principal of a token and the moment at which it ends: the operator's, the issuer's word, the store's."""
+        admin = self.runtime.settings.admin_token
+        if admin and hmac.compare_digest(secret.encode(), admin.get_secret_value().encode()):
+            return ADMIN, None
         if self.issuer is not None and looks_like_jwt(secret):
             return await self.issuer.principal(secret)
         found = await asyncio.to_thread(self.stored, secret)
@@ -113,3 +122,8 @@ class Credentials:
         """Whether the store has a token."""
         with self.runtime.store.reading() as session:
             return tokens.any_exists(session)
+
+
+def credentials_of(runtime: Runtime, counter: Counter) -> Credentials:
+    """Those of a web process."""
+    return Credentials(runtime, Addresses(counter, limit_of(runtime.settings.rate_failures)))
