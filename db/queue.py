@@ -141,11 +141,13 @@ def claim(
     claimed_by: the principal to whom the claims belong; None: to whoever knows the fence.
     """
     taken: list[Stored] = []
+    changed = False
     while len(taken) < n:
         rows = take(session, worker, now, lease_seconds, race_id, n - len(taken), claimed_by)
         if not rows:
             break
         for row in rows:
+            changed = True
             if row.is_lost:
                 drop(session, row, now)
             elif row.barren > MAX_ATTEMPTS:
@@ -154,7 +156,8 @@ def claim(
                 rewind(session, row, now)
                 taken.append(row)
     if not taken:
-        return nothing_free(session, now, race_id)
+        session.is_quiet = not changed
+        raise nothing_free(session, now, race_id)
     return [ticket_of(row, races.by_id(session, row.race_id)) for row in taken]
 
 
@@ -167,14 +170,14 @@ DESCRIBED = Prepared(
 )
 
 
-def nothing_free(session: Session, now: datetime, race_id: str | None) -> list[Ticket]:
-    """Raise QueueEmpty with the number of running jobs and the seconds until the next lease ends."""
+def nothing_free(session: Session, now: datetime, race_id: str | None) -> QueueEmpty:
+    """The answer with the number of running jobs and the seconds until the next lease ends."""
     here = () if race_id is None else (JOB.c.race_id == race_id,)
     counts = select(func.count(), func.min(JOB.c.lease_expires_at)).where(state_is(JOB, "running"), *here)
     running, ends = run(session, counts).one()
-    if not running:
-        raise QueueEmpty("No job is queued or running.")
-    raise QueueEmpty(f"{running} jobs run; the next lease ends in {max(0.0, (ends - now).total_seconds()):.0f} s.")
+    left = max(0.0, (ends - now).total_seconds()) if running else 0.0
+    said = f"{running} jobs run; the next lease ends in {left:.0f} s." if running else "No job is queued or running."
+    return QueueEmpty(said)
 
 
 def ticket_of(row: Stored, race: RaceView) -> Ticket:

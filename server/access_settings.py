@@ -27,6 +27,8 @@ class AccessSettings(BaseSettings):
     rate_failures: str = Field("60/minute", description="wrong tokens from one address; empty: as many as it likes")
     rate_redis: SecretStr | None = Field(None, description="redis:// where replicas count together; empty: each alone")
     replicas: int = Field(1, ge=1, le=1000, description="web processes among which limits in memory are divided")
+    audit_days: int = Field(365, ge=0, description="days for which it is kept who changed what; 0: for ever")
+    traffic_days: int = Field(7, ge=0, description="days for which calls are kept; 0: for ever")
     oauth_scope_prefix: str = Field("igla:", description="what stands before our scopes in these tokens")
 
     @field_validator("public_url")

@@ -4,6 +4,7 @@ Only what a command needs is imported when it runs: `igla serve` must be ready i
 """
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from rich.table import Table
 from sqlalchemy.exc import DatabaseError
 
 from errors import InvalidValue, Refusal
+from server.log_commands import add_log
 from server.manual import race_manual
 from server.matrix_commands import add_matrix_commands
 from server.model_commands import add_model_commands
@@ -240,9 +242,11 @@ def worker_enroll(
 ) -> None:
     """Let the samples that a worker signs count as measured. It needs a token with scope measure, too."""
     from db import workers
+    from server.auditing import by_command
     from server.runtime import open_runtime
 
-    with open_runtime(settings_with(data=data)).store.transaction() as session:
+    runtime = open_runtime(settings_with(data=data))
+    with by_command(runtime, "worker enroll", {"worker": name}).transaction() as session:
         made = workers.enroll(session, name, public_key, datetime.now(UTC))
     typer.echo(f"enrolled {made.name} with key {made.key_id}")
 
@@ -266,9 +270,10 @@ def worker_list(data: DataOption = None) -> None:
 def worker_revoke(name: Annotated[str, typer.Argument(help="Name of the worker.")], data: DataOption = None) -> None:
     """Let a worker's receipts count no more, at once; samples that it measured before stay."""
     from db import workers
+    from server.auditing import by_command
     from server.runtime import open_runtime
 
-    with open_runtime(settings_with(data=data)).store.transaction() as session:
+    with by_command(open_runtime(settings_with(data=data)), "worker revoke", {"worker": name}).transaction() as session:
         workers.revoke(session, name, datetime.now(UTC))
     typer.echo(f"revoked {name}")
 
@@ -280,11 +285,13 @@ def gc(
     data: DataOption = None,
 ) -> None:
     """Remove artifacts that no race, job or sample needs, and uploads that nobody went on with."""
+    from server.auditing import by_command
     from server.gc import collect
     from server.runtime import open_runtime
 
     runtime = open_runtime(settings_with(data=data))
-    found = collect(runtime, datetime.now(UTC), grace_hours * 3600, dry_run=dry_run)
+    audited = replace(runtime, store=by_command(runtime, "gc"))
+    found = collect(audited, datetime.now(UTC), grace_hours * 3600, dry_run=dry_run)
     for file in found.files:
         typer.echo(f"{file.digest} {file.byte_count}")
     said = "would go" if dry_run else f"removed, and {found.uploads} unfinished uploads"
@@ -293,6 +300,7 @@ def gc(
 
 add_model_commands(app)
 add_matrix_commands(app)
+add_log(app)
 add_tools(app)
 
 

@@ -15,6 +15,7 @@ from db.chunks import RequestView
 from db.tasks import TaskView
 from errors import Refusal
 from server.answers import answered, refused
+from server.auditing import audited
 from server.mcp_parts import Answer, TaskKind, TaskState
 from server.toolbox import Tool, call, facts, prepared
 from tools import Context
@@ -34,8 +35,9 @@ class ToolTask(TaskKind):
     async def begin(self, context: Context, params: types.CallToolRequestParams) -> TaskView | Answer:
         """The caller's scope and arguments are checked first, as for a call that waits."""
         given = params.arguments or {}
-        with watched(context.watches, facts(self.tool, context, given)):
-            return await self.start(context, prepared(self.tool, context, given))
+        told = facts(self.tool, context, given)
+        with watched(context.watches, told):
+            return await self.start(audited(context, told), prepared(self.tool, context, given))
 
     @abstractmethod
     async def start(self, context: Context, given: Mapping[str, Any]) -> TaskView | Answer:

@@ -29,12 +29,15 @@ def token_create(
 ) -> None:
     """Make a token and print it once; only its hash is stored."""
     from db import tokens
+    from server.auditing import by_command
     from server.runtime import open_runtime
 
     now = datetime.now(UTC)
-    with open_runtime(settings_of(data)).store.transaction() as session:
+    subject: dict[str, str] = {}
+    with by_command(open_runtime(settings_of(data)), "token create", subject).transaction() as session:
         expires = now + timedelta(days=days) if days is not None else None
-        secret, _ = tokens.create(session, name, scope, now, expires)
+        secret, made = tokens.create(session, name, scope, now, expires)
+        subject |= {"token": made.prefix}
     typer.echo(secret)
 
 
@@ -63,11 +66,14 @@ def token_rotate(
 ) -> None:
     """Make a new secret of the same name, scopes and lifetime, and print it once; the old one ends after the grace."""
     from db import tokens
+    from server.auditing import by_command
     from server.runtime import open_runtime
 
     now = datetime.now(UTC)
-    with open_runtime(settings_of(data)).store.transaction() as session:
-        secret, _, old = tokens.rotate(session, which, now, grace * 3600)
+    subject: dict[str, str] = {}
+    with by_command(open_runtime(settings_of(data)), "token rotate", subject).transaction() as session:
+        secret, made, old = tokens.rotate(session, which, now, grace * 3600)
+        subject |= {"token": made.prefix, "old": old.prefix}
     typer.echo(secret)
     typer.echo(f"{old.prefix} ends {old.revoked_at or old.expires_at:%Y-%m-%d %H:%M} UTC", err=True)
 
@@ -78,8 +84,11 @@ def token_revoke(
 ) -> None:
     """Revoke a token; servers refuse it within five seconds."""
     from db import tokens
+    from server.auditing import by_command
     from server.runtime import open_runtime
 
-    with open_runtime(settings_of(data)).store.transaction() as session:
-        tokens.revoke(session, which, datetime.now(UTC))
+    subject: dict[str, str] = {}
+    with by_command(open_runtime(settings_of(data)), "token revoke", subject).transaction() as session:
+        gone = tokens.revoke(session, which, datetime.now(UTC))
+        subject |= {"token": " ".join(one.prefix for one in gone)}
     typer.echo(f"revoked {which}")

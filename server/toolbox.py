@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create
 from db.calls import Call, watched
 from errors import InvalidValue, Refusal, unknown
 from plugins import About
+from server.auditing import audited, call_of
 from tools import Context, tools
 from training.recipe import json_schema as recipe_schema
 
@@ -107,8 +108,10 @@ async def call(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> di
 
     Raises Refusal for all that the caller can act on; anything else is a defect and rises.
     """
-    with watched(context.watches, facts(tool, context, arguments)):
-        return await run(tool, context, prepared(tool, context, arguments))
+    told = facts(tool, context, arguments)
+    with watched(context.watches, told):
+        given = prepared(tool, context, arguments)
+        return await run(tool, audited(context, told), given)
 
 
 async def run(tool: Tool, context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,15 +137,8 @@ def is_name(value: Any) -> TypeGuard[str]:
 
 def facts(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> Call:
     """What the call's watches are told."""
-    return Call(
-        tool=tool.name,
-        read_only=tool.about["read_only"],
-        principal=context.principal,
-        credential=context.credential,
-        doorway=context.doorway,
-        request_id=context.request_id,
-        subject={name: value for name in SUBJECTS if is_name(value := arguments.get(name))},
-    )
+    subject = {name: value for name in SUBJECTS if is_name(value := arguments.get(name))}
+    return call_of(context, tool.name, read_only=tool.about["read_only"], subject=subject)
 
 
 def prepared(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:

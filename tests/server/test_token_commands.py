@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from db import tokens
 from server.cli import app
-from server.credentials import Credentials
+from server.credentials import credentials_of
+from server.limits import Counter
 from server.runtime import utc_now
 from tests.calling import calling
 
@@ -58,7 +59,7 @@ def test_the_use_of_a_token_is_noted_beside_the_call(caller):
 
 
 def test_an_answer_is_remembered_for_five_seconds_and_never_longer_than_the_token_lives(caller):
-    credentials = Credentials(caller.runtime)
+    credentials = credentials_of(caller.runtime, Counter(caller.runtime.settings))
     assert credentials.seconds(None) == 5.0
     assert credentials.seconds(utc_now() + timedelta(days=1)) == 5.0
     assert 1.0 < credentials.seconds(utc_now() + timedelta(seconds=2)) <= 2.0
