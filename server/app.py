@@ -24,6 +24,7 @@ from server.mcp_parts import Parts
 from server.runtime import Runtime
 from server.settings import Settings
 from server.toolbox import Tool, call, enabled, toolbox
+from server.traffic import Traffic, add_traffic
 from server.watching import watching
 
 REFUSAL = {
@@ -58,17 +59,18 @@ class Defect(Refusal):
 def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> FastAPI:
     """The web application over an open runtime, with igla's MCP server or another."""
     tools = offered(runtime)
-    counter = Counter(runtime.settings)
-    runtime = watching(runtime, counter, tools)
+    counter, traffic = Counter(runtime.settings), Traffic(runtime.store)
+    runtime = watching(runtime, traffic, counter, tools)
     mcp = mcp or mcp_server(parts(runtime))
     mcp_app = mcp.streamable_http_app(transport_security=security(runtime.settings.hosts))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with mcp.session_manager.run():
-            warming = asyncio.create_task(asyncio.to_thread(runtime.corpus, "stdlib"))
-            yield
-            await asyncio.wait([warming])
+        with traffic.writing():
+            async with mcp.session_manager.run():
+                warming = asyncio.create_task(asyncio.to_thread(runtime.corpus, "stdlib"))
+                yield
+                await asyncio.wait([warming])
 
     app = FastAPI(
         title="igla",
@@ -78,6 +80,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         redirect_slashes=False,  # behind a proxy a redirect leads to plain HTTP; the refusal says where to go
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
+    app.state.traffic = traffic
     app.add_middleware(Gate, runtime=runtime, credentials=credentials_of(runtime, counter), needs=scopes_needed(tools))
     app.add_exception_handler(Refusal, refusing(runtime.settings))
     app.add_exception_handler(HTTPException, no_route)
@@ -86,6 +89,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         add_tool(app, runtime, tool)
     add_artifacts(app, runtime)
     add_metadata(app, runtime.settings)
+    add_traffic(app, runtime)
 
     @app.get("/healthz", tags=["health"])
     def healthz() -> dict[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import sys
+from dataclasses import replace
 
 import structlog
 import uvicorn
@@ -15,6 +16,7 @@ from server.mcp import mcp_server, serve_stdio
 from server.runtime import Runtime, open_runtime
 from server.settings import Settings
 from server.supervisor import Engines
+from server.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -63,8 +65,10 @@ def serve_stdio_client(settings: Settings) -> None:
     """Serve one MCP client on standard streams. Everything else this process says goes to standard error."""
     log_to_stderr()
     runtime = open_runtime(settings)
-    server = mcp_server(parts(runtime))
-    with Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime)):
+    traffic = Traffic(runtime.store)
+    server = mcp_server(parts(replace(runtime, watches=(*runtime.watches, traffic))))
+    engines = Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime))
+    with engines, traffic.writing():
         asyncio.run(serve_stdio(server))
 
 

@@ -130,9 +130,13 @@ SUBJECTS = ("race", "job_id", "entry_id", "worker", "track")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+SECRET = re.compile(r"igla_[A-Za-z0-9_-]{43}")
+"""How a token looks, which somebody may send as an argument by mistake."""
+
+
 def is_name(value: Any) -> TypeGuard[str]:
-    """Whether it can be a name or an id, and not a text that says something."""
-    return isinstance(value, str) and NAME.fullmatch(value) is not None
+    """Whether it can be a name or an id, and not a text that says something, nor a secret."""
+    return isinstance(value, str) and NAME.fullmatch(value) is not None and SECRET.search(value) is None
 
 
 def facts(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> Call:
