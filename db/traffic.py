@@ -1,12 +1,14 @@
 """Traffic: one row for each call of a tool, refused ones too. Written in batches, read on from any row."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from db.session import Session
+from db.statements import Prepared
 from db.store import Stored, run
 from db.tables_audit import TRAFFIC
 
@@ -40,14 +42,20 @@ class TrafficView(Seen):
 NAMES = tuple(field.name for field in fields(Seen))
 
 
-def add(session: Session, batch: Sequence[Seen]) -> None:
-    """Add rows. One batch at a time, so that ids grow in the order of the commits and who reads on misses none.
+ADDED = Prepared(
+    lambda _: insert(TRAFFIC).values({name: bindparam(name, type_=TRAFFIC.c[name].type) for name in NAMES}).inline()
+)
 
-    SQLite has one writer at a time.
+
+def add(session: Session, batch: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows: the values of a `Seen`, by name.
+
+    One batch at a time, so that ids grow in the order of the commits and who reads on misses none: SQLite has one
+    writer at a time anyway.
     """
     if session.dialect == "postgresql":
         run(session, select(func.pg_advisory_xact_lock(LOCK)))
-    run(session, insert(TRAFFIC).inline(), [asdict(one) for one in batch])
+    ADDED.many(session, batch)
 
 
 def latest(session: Session, limit: int = 50) -> list[TrafficView]:

@@ -12,13 +12,14 @@ from math import ceil
 import structlog
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, storage_from_string
+from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from db.calls import Call
 from db.tokens import LOCAL
 from errors import InvalidValue, Refusal, shown, unknown
 from server.access_settings import AccessSettings
+from server.limit_storage import Windows
 
 log = structlog.get_logger()
 
@@ -104,7 +105,7 @@ class Counter:
 
     def __init__(self, settings: AccessSettings) -> None:
         self.replicas = settings.replicas
-        self.own = FixedWindowRateLimiter(MemoryStorage())
+        self.own = FixedWindowRateLimiter(Windows())
         self.shared: FixedWindowRateLimiter | None = None
         self.alone_until = 0.0
         if settings.rate_redis is not None and (url := settings.rate_redis.get_secret_value()):

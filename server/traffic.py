@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -19,7 +21,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from db import traffic
 from db.calls import Call
 from db.store import Store
-from db.traffic import Seen, TrafficView
+from db.traffic import TrafficView
 from errors import InvalidValue, Refusal
 from server.runtime import Runtime, utc_now
 from server.toolbox import ScopeMissing
@@ -53,7 +55,7 @@ class Traffic:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.waiting: deque[Seen] = deque()
+        self.waiting: deque[tuple[datetime, Call, str, float]] = deque()
         self.dropped = 0
         self.wake, self.stop = threading.Event(), threading.Event()
 
@@ -65,13 +67,7 @@ class Traffic:
         if len(self.waiting) >= MOST_WAITING:
             self.dropped += 1
             return
-        self.waiting.append(
-            Seen(
-                at=utc_now(), tool=call.tool, read_only=call.read_only, principal=call.principal,
-                credential=call.credential, doorway=call.doorway, request_id=call.request_id, subject=call.subject,
-                code=code, seconds=seconds,
-            )
-        )  # fmt: skip
+        self.waiting.append((utc_now(), call, code, seconds))
         if not self.wake.is_set():
             self.wake.set()
 
@@ -102,12 +98,21 @@ class Traffic:
         if batch:
             try:
                 with self.store.transaction() as session:
-                    traffic.add(session, batch)
+                    traffic.add(session, (values_of(*one) for one in batch))
             except DatabaseError as error:
                 log.warning("traffic_not_written", reason=type(error).__name__)
                 dropped += len(batch)
         if dropped:
             log.warning("traffic_dropped", calls=dropped)
+
+
+def values_of(at: datetime, call: Call, code: str, seconds: float) -> dict[str, Any]:
+    """A call as a row."""
+    return {
+        "at": at, "tool": call.tool, "read_only": call.read_only, "principal": call.principal,
+        "credential": call.credential, "doorway": call.doorway, "request_id": call.request_id,
+        "subject": call.subject, "code": code, "seconds": seconds,
+    }  # fmt: skip
 
 
 def add_traffic(app: FastAPI, runtime: Runtime) -> None:

@@ -15,7 +15,7 @@ def seen(world, **other):
 
 
 def add(world, *codes):
-    world.do(traffic.add, [seen(world, code=code) for code in codes])
+    world.do(traffic.add, [vars(seen(world, code=code)) for code in codes])
 
 
 def codes(rows):
@@ -50,7 +50,7 @@ def test_old_rows_are_swept_but_never_the_latest_so_that_no_id_comes_twice(world
 def test_of_two_batches_that_are_written_at_once_the_later_commit_has_the_larger_ids(world):
     with ThreadPoolExecutor(1) as pool:
         with world.store.transaction() as session:
-            traffic.add(session, [seen(world, code="first")])
+            traffic.add(session, [vars(seen(world, code="first"))])
             other = pool.submit(add, world, "second")
             seen_before = world.look(traffic.latest)
         other.result(timeout=60)
