@@ -31,7 +31,7 @@ log = structlog.get_logger()
 MOST_WAITING = 10_000
 """Calls that wait to be written at most; what comes beyond is counted, and the log says how many."""
 
-WRITE_PAUSE = 0.25
+WRITE_PAUSE = 0.5
 """Seconds between two batches."""
 
 LOOK_PAUSE = 0.5

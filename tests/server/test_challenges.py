@@ -1,5 +1,6 @@
 import re
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -67,6 +68,12 @@ def test_the_metadata_answers_without_a_token_and_names_the_resource_that_was_as
 def test_a_forwarded_scheme_does_not_count_by_itself(caller):
     told = caller.get(WELL_KNOWN, headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"})
     assert told.json()["resource"] == "http://localhost"
+
+
+def test_behind_a_real_server_a_forwarded_scheme_counts_only_from_a_proxy_that_is_trusted(served):
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+    told = httpx.get(served.url + WELL_KNOWN, headers=forwarded)
+    assert told.json()["resource"] == served.url
 
 
 def test_the_public_url_stands_in_challenges_and_metadata_whatever_the_host_says(tmp_path):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from db import traffic
 from server import traffic as module
 from server.auditing import call_of
+from server.challenges import WELL_KNOWN
 from server.cli import app
 from server.traffic import Streams, StreamsFull, Traffic, number_of
 from tests.calling import calling
@@ -139,9 +140,14 @@ def events(answer, count):
     raise AssertionError("the stream ended")
 
 
+BEHIND_A_PROXY = {"IGLA_ADMIN_TOKEN": "operators-own", "IGLA_TRUSTED_PROXIES": "127.0.0.1"}
+
+
 @pytest.mark.slow
 def test_a_server_streams_what_agents_call_resumes_and_ends_its_streams_when_it_stops(tmp_path):
-    with serving(tmp_path, "--engines", "0", env={"IGLA_ADMIN_TOKEN": "operators-own"}) as server:
+    with serving(tmp_path, "--engines", "0", env=BEHIND_A_PROXY) as server:
+        told = httpx.get(f"{server.url}{WELL_KNOWN}", headers={"X-Forwarded-Proto": "https"}).json()
+        assert told["resource"] == server.url.replace("http:", "https:")
         agent = token(tmp_path, "agent", "read")
         operator = {"Authorization": "Bearer operators-own"}
         with httpx.Client(base_url=server.url, timeout=30) as client:
