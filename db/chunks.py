@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
 from db import jobs
 from db.jobs import LeaseLost
+from db.owners import refuse_others
 from db.session import Session
 from db.signals import notify
 from db.store import Stored, run
@@ -64,7 +65,7 @@ def request(
     """
     job = jobs.locked(session, job_id)
     if job.fence == fence:
-        jobs.refuse_others(job, owner)
+        refuse_others(job, owner)
     if not jobs.holds(job, fence):
         last = last_answered(session, job) if job.fence == fence and job.state in ENDED else None
         if last is None:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from db.owners import refuse_others
 from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared, inserting, new_values
@@ -38,13 +39,6 @@ class LeaseLost(Refusal):
 
     code = "lease_lost"
     status = 409
-
-
-class NotYourClaim(Refusal):
-    """Claim a job of your own: this one belongs to the principal that claimed it."""
-
-    code = "not_your_claim"
-    status = 403
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +157,6 @@ def locked(session: Session, job_id: str) -> Stored:
 def holds(row: Stored, fence: int) -> bool:
     """Whether the fence is that of the job's present holder."""
     return bool(row.state == "running" and row.fence == fence)
-
-
-def refuse_others(row: Stored, owner: str | None) -> None:
-    """Refuse (NotYourClaim) who did not claim the job. owner: None for the server itself and operators."""
-    if owner is not None and row.claimed_by not in (None, owner):
-        raise NotYourClaim("Another principal claimed the job.")
 
 
 def lost(session: Session, job_id: str, fence: int, owner: str | None = None) -> Refusal:

@@ -24,7 +24,6 @@ from db.curves import supersede
 from db.jobs import (
     JobView,
     LeaseLost,
-    NotYourClaim,
     RecipeText,
     change,
     enqueue,
@@ -34,10 +33,10 @@ from db.jobs import (
     joined,
     locked,
     lost,
-    refuse_others,
     view,
 )
 from db.judge import Judge
+from db.owners import NotYourClaim, refuse_others
 from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared

