@@ -4,7 +4,7 @@ A `Watch` is told when a call begins, and may refuse it (rate limits); it is tol
 metrics, traces, traffic). Watches change nothing of a call, and each is one new object in `Runtime.watches`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Call:
     credential: str
     doorway: str
     request_id: str
-    subject: dict[str, str]
+    subject: Mapping[str, str]
 
 
 class Watch(Protocol):

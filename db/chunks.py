@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
 from db import jobs
 from db.jobs import LeaseLost
+from db.owners import refuse_others
 from db.session import Session
 from db.signals import notify
 from db.store import Stored, run
@@ -57,6 +58,7 @@ def request(
     steps: int | None,
     now: datetime,
     lease_seconds: float | None = None,
+    owner: str | None = None,
     *,
     request_id: str | None = None,
     traceparent: str | None = None,
@@ -64,9 +66,12 @@ def request(
     """Ask for the next chunk of a held job, and renew its lease where `lease_seconds` is given.
 
     An open request of this holder is given back instead of a second one; of a job that ended, the one that ended it.
-    request_id and traceparent are those of the call that asks: what the engine does belongs to it.
+    owner: of whom the claim must be. request_id and traceparent are those of the call that asks: what the engine does
+    belongs to it.
     """
     job = jobs.locked(session, job_id)
+    if job.fence == fence:
+        refuse_others(job, owner)
     if not jobs.holds(job, fence):
         last = last_answered(session, job) if job.fence == fence and job.state in ENDED else None
         if last is None:

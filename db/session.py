@@ -13,6 +13,8 @@ class Session:
         self.open = connection
         self.dialect = connection.dialect.name
         self.counted: list[Counted] = []
+        self.is_quiet = False
+        """Whether what is stored is nothing but signs of life, of which no note is taken."""
 
     def connection(self) -> Connection:
         """The open connection."""

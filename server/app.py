@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,12 +17,18 @@ from db.redaction import redactor
 from errors import InvalidValue, Refusal
 from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
+from server.challenges import add_metadata, challenge_headers, scopes_needed
+from server.credentials import credentials_of
 from server.edge import Edge
+from server.limits import Counter
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
 from server.metrics import Metrics
 from server.runtime import Runtime
+from server.settings import Settings
 from server.toolbox import ScopeMissing, Tool, call, enabled, may, toolbox
+from server.traffic import Traffic, add_traffic
+from server.watching import watching
 
 REFUSAL = {
     "type": "object",
@@ -56,15 +62,18 @@ class Defect(Refusal):
 def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> FastAPI:
     """The web application over an open runtime, with igla's MCP server or another."""
     tools = offered(runtime)
+    counter, traffic = Counter(runtime.settings), Traffic(runtime.store)
+    runtime = watching(runtime, traffic, counter, tools)
     mcp = mcp or mcp_server(parts(runtime))
     mcp_app = mcp.streamable_http_app(transport_security=security(runtime.settings.hosts))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with mcp.session_manager.run():
-            warming = asyncio.create_task(asyncio.to_thread(runtime.corpus, "stdlib"))
-            yield
-            await asyncio.wait([warming])
+        with traffic.writing():
+            async with mcp.session_manager.run():
+                warming = asyncio.create_task(asyncio.to_thread(runtime.corpus, "stdlib"))
+                yield
+                await asyncio.wait([warming])
 
     app = FastAPI(
         title="igla",
@@ -74,15 +83,18 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         redirect_slashes=False,  # behind a proxy a redirect leads to plain HTTP; the refusal says where to go
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
-    app.add_middleware(Gate, runtime=runtime)
+    app.state.traffic = traffic
+    app.add_middleware(Gate, runtime=runtime, credentials=credentials_of(runtime, counter), needs=scopes_needed(tools))
     metrics = Metrics(runtime)
     app.add_middleware(Edge, redact=redactor(runtime.settings.secrets), metrics=metrics, draining=runtime.draining)
-    app.add_exception_handler(Refusal, refuse)
+    app.add_exception_handler(Refusal, refusing(runtime.settings))
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)
     for tool in tools.values():
         add_tool(app, runtime, tool)
     add_artifacts(app, runtime)
+    add_metadata(app, runtime.settings)
+    add_traffic(app, runtime)
 
     @app.get("/healthz", tags=["health"])
     def healthz() -> dict[str, str]:
@@ -197,7 +209,11 @@ async def defect(request: Request, error: Exception) -> Response:
     return answer
 
 
-async def refuse(request: Request, error: Exception) -> Response:
-    """A refusal raised by a route."""
-    assert isinstance(error, Refusal)
-    return refused(error)
+def refusing(settings: Settings) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What answers for a refusal raised by a route."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return refused(error, challenge_headers(error, request.scope, settings))
+
+    return refuse

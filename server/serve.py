@@ -21,6 +21,7 @@ from server.runtime import Runtime, open_runtime
 from server.settings import Settings
 from server.supervisor import Engines
 from server.tracing import CallTrace
+from server.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -44,6 +45,7 @@ def serve_all(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
+        trusted = settings.trusted_proxies  # of others, X-Forwarded-* is text that anybody can write
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
         engines = Engines(
             settings,
@@ -54,13 +56,14 @@ def serve_all(settings: Settings) -> None:
         )
         server = Server(
             uvicorn.Config(
-                create_app(runtime), http="h11", log_config=None, access_log=False, timeout_graceful_shutdown=3
+                create_app(runtime), http="h11", log_config=None, access_log=False, timeout_graceful_shutdown=3,
+                proxy_headers=bool(trusted), forwarded_allow_ips=trusted or None,
             ),
             runtime.draining,
             settings.grace_seconds,
             before=engines.drain,
             wake=runtime.store.signals.wake_all,
-        )
+        )  # fmt: skip
         with Flushing(runtime.store), engines:
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             print(f"connect an agent: igla mcp install claude --url {address}", file=sys.stderr, flush=True)  # noqa: T201
@@ -80,17 +83,18 @@ def serve_stdio_client(settings: Settings) -> None:
     """Serve one MCP client on standard streams. Everything else this process says goes to standard error."""
     logs.configure("web", settings, background=True)
     runtime = observed(open_runtime(settings))
-    server = mcp_server(parts(runtime))
+    traffic = Traffic(runtime.store)
+    server = mcp_server(parts(replace(runtime, watches=(*runtime.watches, traffic))))
     count, arenas = settings.engine_count, arena_count(runtime)
     engines = Engines(settings, count, output=sys.stderr.buffer, arenas=arenas, store=runtime.store)
-    with Flushing(runtime.store), engines:
+    with Flushing(runtime.store), engines, traffic.writing():
         asyncio.run(serve_stdio(server))
 
 
 def refuse_open_bind(runtime: Runtime) -> None:
     """An address that others can reach needs a token: none is ever made by itself."""
     settings = runtime.settings
-    if settings.is_loopback or settings.admin_token is not None:
+    if settings.is_loopback or settings.admin_token is not None or settings.oauth_issuer:
         return
     with runtime.store.reading() as session:
         if not tokens.any_exists(session):

@@ -27,7 +27,7 @@ def release_job(
 ) -> Released:
     """Give a claimed job back to the queue. What was stored stays; the next worker goes on from the last checkpoint."""
     with context.store.transaction() as session:
-        released = queue.release(session, job_id, fence, context.now, reason)
+        released = queue.release(session, job_id, fence, context.now, reason, context.owner)
         if reason:
             line = f"{context.now:%Y-%m-%dT%H:%M:%SZ} given back by {context.principal}: {reason}"
             job_log.add(session, job_id, [line], context.now)

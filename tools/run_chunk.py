@@ -134,7 +134,7 @@ def ask(context: Context, job_id: str, fence: int, steps: int | None) -> Request
     """Renew the lease and store the request, or find the open one; of a job that ended, the one that ended it."""
     with context.store.transaction() as session:
         return chunks.request(
-            session, job_id, fence, steps, context.now, LEASE_SECONDS,
+            session, job_id, fence, steps, context.now, LEASE_SECONDS, context.owner,
             request_id=context.request_id or None, traceparent=TRACEPARENT.get(),
         )  # fmt: skip
 
@@ -142,7 +142,7 @@ def ask(context: Context, job_id: str, fence: int, steps: int | None) -> Request
 def keep(context: Context, job_id: str, fence: int) -> None:
     """Renew the job's lease. Where it ended meanwhile the request tells, so that an answer is not lost."""
     with suppress(LeaseLost), context.store.transaction() as session:
-        queue.heartbeat(session, job_id, fence, context.now, LEASE_SECONDS)
+        queue.heartbeat(session, job_id, fence, context.now, LEASE_SECONDS, context.owner)
 
 
 def look(context: Context, request_id: str) -> RequestView:
