@@ -19,6 +19,7 @@ from server.auth import Gate, context_of, refused
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
 from server.runtime import Runtime
+from server.settings import Settings
 from server.toolbox import Tool, call, enabled, toolbox
 
 REFUSAL = {
@@ -102,7 +103,12 @@ def offered(runtime: Runtime) -> dict[str, Tool]:
 
 def parts(runtime: Runtime) -> Parts:
     """What igla offers over MCP."""
-    return parts_of(offered(runtime), lambda request: context_of(runtime, request))
+    return parts_of(offered(runtime), lambda request: context_of(runtime, request), unlisted(runtime.settings))
+
+
+def unlisted(settings: Settings) -> list[str]:
+    """Tools that could do nothing here: models need not read of them. They answer with what is missing."""
+    return [] if settings.accounts else ["deploy"]
 
 
 def add_tool(app: FastAPI, runtime: Runtime, tool: Tool) -> None:

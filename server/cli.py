@@ -15,6 +15,8 @@ from rich.table import Table
 from sqlalchemy.exc import DatabaseError
 
 from errors import InvalidValue, Refusal
+from server.deploy_commands import deploy
+from server.deploy_looking import add_looking
 from server.manual import race_manual
 from server.matrix_commands import add_matrix_commands
 from server.model_commands import add_model_commands
@@ -35,6 +37,8 @@ app.add_typer(worker, name="worker")
 token = typer.Typer(no_args_is_help=True, help="Make, list and revoke bearer tokens.")
 app.add_typer(token, name="token")
 app.add_typer(track, name="track")
+add_looking(deploy)
+app.add_typer(deploy, name="deploy")
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
 

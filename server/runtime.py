@@ -11,6 +11,7 @@ from uuid import uuid4
 from db import artifacts
 from db.calls import Watch
 from db.store import Store, open_store
+from server.railway.deployer import Deployer
 from server.settings import Settings
 from server.tracks import corpus_of
 from server.uploads import Uploads
@@ -39,6 +40,7 @@ class Runtime:
     kept: set[str] = field(default_factory=set)
     building: threading.Lock = field(default_factory=threading.Lock)
     watches: tuple[Watch, ...] = ()
+    deployers: list[Deployer] = field(default_factory=list)
 
     def corpus(
         self, name: str, heldout: Heldout = "public", validation_bytes: int = 64 * 1024, test_bytes: int = 256 * 1024
@@ -94,6 +96,18 @@ class Runtime:
         """Why this system cannot run entries, or None. Asked for the first time, it takes a moment."""
         return why_not(self.settings.arena_interpreter)
 
+    def deployer(self) -> Deployer:
+        """What carries out deploys, made once: it keeps its connections."""
+        with self.building:
+            if not self.deployers:
+                settings = self.settings
+                made = Deployer(
+                    known=settings.accounts, store=self.store, clock=utc_now, off=settings.deploy_off,
+                    url=settings.railway_url, gap=settings.railway_gap,
+                )  # fmt: skip
+                self.deployers.append(made)
+            return self.deployers[0]
+
     def context(
         self,
         principal: str = "local",
@@ -119,6 +133,7 @@ class Runtime:
             doorway=doorway,
             request_id=request_id or str(uuid4()),
             watches=self.watches,
+            deployer=self.deployer,
         )
 
 

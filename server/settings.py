@@ -2,12 +2,30 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.railway.accounts import Account, accounts
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+PLATFORM_HOSTS = {
+    "RAILWAY_PUBLIC_DOMAIN": "{}",
+    "RAILWAY_PRIVATE_DOMAIN": "{}",
+    "RENDER_EXTERNAL_HOSTNAME": "{}",
+    "FLY_APP_NAME": "{}.fly.dev",
+    "HEROKU_APP_DEFAULT_DOMAIN_NAME": "{}",
+}
+"""What platforms say of the names that they gave a server."""
+
+
+def platform_hosts(environment: Mapping[str, str]) -> list[str]:
+    """Host names that the platform gave this server."""
+    return [form.format(environment[name]) for name, form in PLATFORM_HOSTS.items() if environment.get(name)]
 
 
 class Settings(BaseSettings):
@@ -36,6 +54,12 @@ class Settings(BaseSettings):
 
     toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
     read_only: bool = Field(False, description="offer only the tools that change nothing")
+
+    railway_accounts: SecretStr = Field(SecretStr(""), description="JSON: alias to account; empty: no deploys")
+    railway_url: str = Field("https://backboard.railway.com/graphql/v2", description="where deploys are asked for")
+    railway_gap: float = Field(0.1, ge=0, le=60, description="seconds between two requests for deploys")
+    deploy_off: bool = Field(False, description="change nothing at Railway, whatever else says so")
+    forwarded_allow_ips: str = Field("127.0.0.1", description="proxies whose forwarded headers count; *: all")
 
     @field_validator("admin_token")
     @classmethod
@@ -82,13 +106,17 @@ class Settings(BaseSettings):
     def hosts(self) -> list[str]:
         """Host names that requests may carry."""
         extra = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
-        own = [os.environ["RAILWAY_PUBLIC_DOMAIN"]] if "RAILWAY_PUBLIC_DOMAIN" in os.environ else []
-        return [*LOOPBACK[:2], "[::1]", *extra, *own]
+        return [*LOOPBACK[:2], "[::1]", *extra, *platform_hosts(os.environ)]
 
     @property
     def toolset_names(self) -> list[str]:
         """Groups of tools that are offered."""
         return [name.strip() for name in self.toolsets.split(",") if name.strip()]
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """Railway projects that may be deployed to, by alias."""
+        return accounts(self.railway_accounts.get_secret_value(), os.environ)
 
     @property
     def is_loopback(self) -> bool:

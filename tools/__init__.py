@@ -69,13 +69,18 @@ async def silent(progress: float, message: str) -> None:
     """For callers that did not ask."""
 
 
+def no_deployer() -> Any:
+    """For contexts of processes that do not deploy."""
+    raise Refusal("This process does not deploy.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """Who calls, when, and what the call may reach. Built by a doorway for each call.
 
     track_corpus: digest and manifest of a track's corpus. no_arena: why this system cannot run entries, or None.
     quota: bytes that the store holds for the caller at most; None: as many as it likes. credential, doorway,
-    request_id, watches: see `db.calls`.
+    request_id, watches: see `db.calls`. deployer: what plans and carries out deploys, made when asked for.
     """
 
     store: Store
@@ -94,6 +99,7 @@ class Context:
     doorway: str = "local"
     request_id: str = ""
     watches: Sequence[Watch] = ()
+    deployer: Callable[[], Any] = no_deployer
 
     @property
     def now(self) -> datetime:

@@ -3,6 +3,9 @@
 SERVICE_PAGE = 100
 """Services in one answer."""
 
+WORKFLOW_STATES = ("Running", "Complete", "Error", "NotFound")
+"""How the deploy of a published template stands."""
+
 LOG = "timestamp severity message"
 
 QUERIES = {

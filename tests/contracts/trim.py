@@ -25,7 +25,7 @@ from graphql import (
 
 
 def read(file: Path) -> GraphQLSchema:
-    """A schema from a file, as it was published: Railway's marks fields of interfaces as deprecated in one type only."""
+    """A schema from a file, as it was published: Railway's calls a field deprecated that its interface does not."""
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".json":
         return build_client_schema(json.loads(text)["data"], assume_valid=True)
