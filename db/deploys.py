@@ -104,7 +104,8 @@ def work_of(session: Session, workers: Sequence[str]) -> list[WorkerJob]:
         .where(JOB.c.worker.in_(workers))
         .order_by(JOB.c.worker, JOB.c.started_at, JOB.c.id),
     ).all()
-    seen = dict(run(session, select(WORKER.c.name, WORKER.c.last_seen).where(WORKER.c.name.in_(workers))).tuples())
+    signs = run(session, select(WORKER.c.name, WORKER.c.last_seen).where(WORKER.c.name.in_(workers)))
+    seen = {row.name: row.last_seen for row in signs}
     return [
         WorkerJob(
             worker=job.worker,

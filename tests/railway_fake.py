@@ -25,6 +25,7 @@ class SimulatedRailway:
     """State and resolvers. `mutations`: what came in, whether it was done or not. `trouble`: answers in front of it.
 
     fails: (field, text in its arguments) of mutations that are answered with an error that repeats its arguments.
+    swallowed: fields whose answer gets lost after they were done.
     """
 
     def __init__(self, token="T", header="Project-Access-Token", page=100):
@@ -32,7 +33,7 @@ class SimulatedRailway:
         self.services, self.deployed, self.logs, self.domains = {}, {}, {}, {}
         self.workflows = {}
         self.trouble = deque()
-        self.fails = []
+        self.fails, self.swallowed = [], set()
         self.mutations, self.queries, self.connections, self.number = [], [], 0, 0
 
     def new(self, kind):
@@ -232,7 +233,11 @@ def simulated_railway(**options):
             elif self.headers.get(railway.header) != railway.token:
                 self.reply(200, {"data": None, "errors": [{"message": "Not Authorized"}]}, {})
             else:
-                self.reply(200, railway.answer(body["query"], body["variables"]), {})
+                value = railway.answer(body["query"], body["variables"])
+                if railway.swallowed & set(value["data"] or ()):
+                    self.close_connection = True
+                    return
+                self.reply(200, value, {})
 
         def reply(self, status, value, headers):
             data = json.dumps(value).encode()

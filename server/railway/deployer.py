@@ -8,7 +8,7 @@ from typing import Any
 
 from db import deploys
 from db.store import Store
-from errors import unknown
+from errors import Refusal, unknown
 from server.railway.accounts import Account, named
 from server.railway.apply import DeployOff, Outcome, carry_out, change_one, tear_down
 from server.railway.audit import Audit, audit
@@ -50,7 +50,11 @@ class Deployer:
         account = named(self.known, alias)
         if alias not in self.connections:
             made = Railway(account, self.allowed, url=self.url, gap=self.gap)
-            check_scope(made)
+            try:
+                check_scope(made)
+            except Refusal:
+                made.close()
+                raise
             self.connections[alias] = made
         return self.connections[alias]
 
