@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from errors import UnknownName
@@ -46,7 +47,8 @@ def igla(railway, tmp_path, monkeypatch):
         return done.stdout
 
     run.said = []
-    return run
+    yield run
+    structlog.reset_defaults()  # the commands let the log go to a stream that is closed now
 
 
 def test_a_fleet_from_plan_to_teardown_shows_no_secret_anywhere(igla, railway, tmp_path):
