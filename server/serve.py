@@ -7,6 +7,7 @@ import sys
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from db import tokens
 from errors import Refusal
@@ -38,11 +39,18 @@ def serve_all(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
+        server = uvicorn.Server(web_config(create_app(runtime), settings))
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
         with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
+
+
+def web_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How the web process listens. Forwarded headers count only from the proxies that the operator named."""
+    return uvicorn.Config(
+        app, http="h11", log_level="warning", proxy_headers=True, forwarded_allow_ips=settings.forwarded_allow_ips
+    )
 
 
 def arena_count(runtime: Runtime) -> int:
