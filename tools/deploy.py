@@ -50,9 +50,9 @@ class Deployed:
 
 def deploy(
     context: Context,
-    action: Literal["plan", "apply", "status"],
-    account: Annotated[str, Field(max_length=32)],
-    template: Annotated[str, Field(max_length=64)] | None = None,
+    action: Annotated[Literal["plan", "apply", "status"], Field(description="apply needs plan_hash")],
+    account: Annotated[str, Field(max_length=32, description="alias of an account")],
+    template: Annotated[str, Field(max_length=64, description="what workers run")] | None = None,
     seeds: Annotated[list[Annotated[int, Field(ge=0, le=LARGEST)]] | None, Field(max_length=64)] = None,
     plan_hash: Annotated[str, Field(max_length=64, description="hash of the plan to apply")] | None = None,
     confirm: Annotated[bool, Field(description="change many services at once")] = False,

@@ -23,7 +23,7 @@ class DeployNotConfigured(Refusal):
     """Set IGLA_RAILWAY_ACCOUNTS as docs/deploy.md says, then start the server again."""
 
     code = "deploy_not_configured"
-    status = 503
+    status = 409
 
 
 class Account(BaseModel):
