@@ -115,7 +115,7 @@ def show(found: dict[str, Any], word: str, *, as_json: bool) -> None:
         typer.echo(json.dumps(found))
         return
     for step in found["steps"]:
-        typer.echo(f"{word}: {step['verb']} {step['service']}")
+        typer.echo(f"{word}: {step['verb']} {step['service']}{': ' if step['what'] else ''}{step['what']}")
     for step in found["failed"]:
         typer.echo(f"failed: {step['verb']} {step['service']}: {step['code']}")
     for name in found["extra"]:

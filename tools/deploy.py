@@ -20,11 +20,20 @@ about = {
 
 @dataclass(frozen=True, kw_only=True)
 class DeployStep:
-    """One change to a service, planned or done; noop where none is needed. code: why it failed, or empty."""
+    """One change to a service, planned or done; noop where none is needed. what: the change in words."""
 
     service: str
     verb: str
-    code: str = ""
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployFailure:
+    """The change to a service that failed, and why; none after it was tried."""
+
+    service: str
+    verb: str
+    code: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +52,7 @@ class Deployed:
     action: str
     hash: str = ""
     steps: list[DeployStep]
-    failed: list[DeployStep]
+    failed: list[DeployFailure]
     extra: list[str]
     services: list[DeployService]
 
@@ -76,9 +85,12 @@ def deploy(
     return Deployed(
         action=action,
         hash=made.hash,
-        steps=[DeployStep(service=one.service, verb=one.verb) for one in (outcome.done if outcome else made.steps)],
+        steps=[
+            DeployStep(service=one.service, verb=one.verb, what=one.what)
+            for one in (outcome.done if outcome else made.steps)
+        ],
         failed=[
-            DeployStep(service=one.service, verb=one.stage, code=one.code)
+            DeployFailure(service=one.service, verb=one.stage, code=one.code)
             for one in (outcome.failed if outcome else ())
         ],
         extra=list(made.extra),

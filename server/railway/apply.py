@@ -9,7 +9,7 @@ import structlog
 from errors import Refusal, unknown
 from server.railway.client import Railway, RailwayRateLimited, RailwayRefused, RailwayUnauthorized
 from server.railway.fleet import Fleet
-from server.railway.plan import Plan, Step
+from server.railway.plan import MARK, Plan, Step
 
 log = structlog.get_logger()
 
@@ -121,11 +121,12 @@ def do(railway: Railway, step: Step, service: str) -> str:
     else:
         assert step.verb == "redeploy", step.verb
         railway.mutate("serviceDeploy", **place)
+        set_variables(railway, service, {MARK: step.detail["mark"]})
     return service
 
 
 def set_variables(railway: Railway, service: str, values: Mapping[str, Any]) -> None:
-    """Set these variables and leave the others; the step that follows deploys them."""
+    """Set these variables and leave the others, without deploying them."""
     account = railway.account
     given = {
         "projectId": account.project,

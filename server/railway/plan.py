@@ -16,6 +16,9 @@ from server.railway.templates import Desired, Template, belongs, desired
 VERBS = ("create", "set_variables", "configure", "redeploy", "noop")
 """What a step does; for one service they come in this order."""
 
+MARK = "IGLA_DEPLOYED"
+"""The variable that says what was deployed last. Without it a change whose deployment failed would look finished."""
+
 SMALLEST_BLAST = 3
 MOST_SEEDS = 64
 
@@ -48,6 +51,14 @@ class Step:
     service: str
     verb: str
     detail: Mapping[str, Any]
+
+    @property
+    def what(self) -> str:
+        """The change in words, for who reads a plan."""
+        if self.verb == "configure":
+            return f"run {' '.join(self.detail['source'].values())} as {self.detail['startCommand']!r}"
+        names = self.detail.get("variables", {}) if self.verb == "create" else self.detail
+        return f"variables {', '.join(sorted(names))}" if self.verb in ("create", "set_variables") else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,18 +97,18 @@ def steps_for(wanted: Desired, fleet: Fleet) -> list[Step]:
     """What must change for one service."""
     config = {"source": wanted.source, "startCommand": wanted.command}
     live = fleet.named(wanted.name)
+    known = (live.variables if live else None) or {}
     steps: list[tuple[str, Mapping[str, Any]]] = []
     if live is None:
         steps = [("create", {"variables": dict(wanted.variables)}), ("configure", config)]
     else:
-        known = live.variables or {}
         other = {name: value for name, value in wanted.variables.items() if known.get(name) != digest_of(value)}
         if other:
             steps.append(("set_variables", other))
         if (live.image, live.repo, live.command) != (wanted.image, wanted.repo, wanted.command):
             steps.append(("configure", config))
-    if steps or (live is not None and live.status in STOPPED):
-        steps.append(("redeploy", {}))
+    if steps or live is None or live.status in STOPPED or known.get(MARK) != digest_of(wanted.mark):
+        steps.append(("redeploy", {"mark": wanted.mark}))
     return [Step(service=wanted.name, verb=verb, detail=detail) for verb, detail in steps or [("noop", {})]]
 
 

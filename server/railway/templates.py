@@ -3,6 +3,8 @@
 A template holds no secret: a variable that is one refers to Railway's own store (`${{shared.IGLA_WORK_TOKEN}}`).
 """
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -64,6 +66,12 @@ class Desired:
     def source(self) -> dict[str, str]:
         """What it runs, as Railway takes it."""
         return {"image": self.image} if self.image else {"repo": self.repo}
+
+    @property
+    def mark(self) -> str:
+        """What the service is marked with once this is deployed: a digest of all of it."""
+        text = json.dumps([self.source, self.command, self.variables], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @lru_cache(1)

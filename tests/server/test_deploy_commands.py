@@ -73,11 +73,13 @@ def test_a_fleet_from_plan_to_teardown_shows_no_secret_anywhere(igla, railway, t
     igla("snapshot", "--account", "main", "-o", str(tmp_path / "fleet.json"))
     fleet = json.loads((tmp_path / "fleet.json").read_text())
     assert fleet["totals"] == {"services": 3, "running": 3}
-    assert fleet["services"][1]["variables"] == ["EXTRA_SECRET", "IGLA_SERVER", "IGLA_TOKEN", "OMP_NUM_THREADS"]
+    assert fleet["services"][1]["variables"] == [
+        "EXTRA_SECRET", "IGLA_DEPLOYED", "IGLA_SERVER", "IGLA_TOKEN", "OMP_NUM_THREADS"
+    ]  # fmt: skip
     assert fleet["services"][1]["image"] == "igla:1"
 
     railway.named(NAMES[1])["variables"]["OMP_NUM_THREADS"] = "8"
-    railway.fails.append(("variableCollectionUpsert", railway.named(NAMES[1])["id"]))
+    railway.fails.append(("variableCollectionUpsert", "OMP_NUM_THREADS"))
     failing = json.loads(igla("plan", *FLEET, "--json"))
     assert f"failed: set_variables {NAMES[1]}: railway_refused" in igla(
         "apply", *FLEET, "--plan", failing["hash"], code=1

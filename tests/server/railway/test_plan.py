@@ -11,6 +11,7 @@ from errors import InvalidValue, UnknownName
 from server.railway.accounts import Account
 from server.railway.fleet import STOPPED, Fleet, Service, digest_of
 from server.railway.plan import (
+    MARK,
     SMALLEST_BLAST,
     BlastGuard,
     TeardownListNeeded,
@@ -71,7 +72,7 @@ def carried_out(made, fleet, status="SUCCESS"):
             source = step.detail["source"]
             one = replace(one, image=source.get("image", ""), repo="", command=step.detail["startCommand"])
         elif step.verb == "redeploy":
-            one = replace(one, status=status)
+            one = replace(one, status=status, variables={**one.variables, MARK: digest_of(step.detail["mark"])})
         after[step.service] = one
     return fleet_of(*after.values())
 
@@ -82,6 +83,18 @@ def test_a_second_plan_after_the_first_changes_nothing(fleet, seeds):
     second = plan(TEMPLATE, seeds, ACCOUNT, carried_out(first, fleet))
     assert {step.verb for step in second.steps} == {"noop"}
     assert second.touched == []
+
+
+@given(fleets, seeds, st.data())
+def test_a_plan_that_broke_off_anywhere_is_finished_by_the_next(fleet, seeds, data):
+    first = plan(TEMPLATE, seeds, ACCOUNT, fleet)
+    done = data.draw(st.integers(0, len(first.steps)))
+    between = carried_out(replace(first, steps=first.steps[:done]), fleet)
+    second = plan(TEMPLATE, seeds, ACCOUNT, between)
+    for name in first.touched:
+        finished = [step for step in first.steps[:done] if step.service == name and step.verb == "redeploy"]
+        assert (name in second.touched) != bool(finished)
+    assert plan(TEMPLATE, seeds, ACCOUNT, carried_out(second, between)).touched == []
 
 
 @given(fleets, seeds)

@@ -132,6 +132,16 @@ def test_one_that_fails_does_not_stop_the_others_and_the_next_plan_takes_it_up(o
     assert healed["failed"] == []
 
 
+def test_a_change_whose_deployment_failed_is_not_taken_for_done(opened, railway):
+    plan_and_apply(opened())
+    newer = opened(image="igla:2")
+    railway.fails.append(("serviceInstanceDeployV2", railway.named(NAMES[0])["id"]))
+    assert [one["verb"] for one in plan_and_apply(newer)["failed"]] == ["redeploy"]
+    railway.fails.clear()
+    assert [(one["service"], one["verb"]) for one in plan_and_apply(newer)["steps"]] == [(NAMES[0], "redeploy")]
+    assert plan_and_apply(newer)["steps"] == []
+
+
 def test_a_mutation_whose_answer_got_lost_is_not_sent_again_and_the_next_plan_knows_that_it_was_done(opened, railway):
     runtime = opened()
     made = use(runtime, "plan", seeds=[1])
