@@ -49,10 +49,12 @@ def opened(data: Path | None) -> Iterator[Runtime]:
 
 def use(data: Path | None, **arguments: Any) -> dict[str, Any]:
     """The tool `deploy`, as every doorway calls it."""
-    from server.toolbox import call, toolbox
+    from server.toolbox import call, describe
+    from tools import tools
 
+    tool = describe("deploy", tools.about("deploy"), tools["deploy"])
     with opened(data) as runtime:
-        return asyncio.run(call(toolbox()["deploy"], runtime.context(), arguments))
+        return asyncio.run(call(tool, runtime.context(), arguments))
 
 
 def seeds_of(text: str) -> list[int]:

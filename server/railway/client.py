@@ -3,10 +3,12 @@
 A query that failed on the way is sent again; a mutation is not, since it may have been done: a new plan will show it.
 """
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -75,7 +77,7 @@ class Railway:
         self.gap = gap
         self.sleep = sleep
         self.url = url
-        self.http = httpx.Client(headers=account.headers, timeout=TIMEOUT)
+        self.http = httpx.Client(headers=account.headers, timeout=TIMEOUT, verify=trust())
         self.pacing = threading.Lock()
         self.free_at = 0.0
 
@@ -147,6 +149,12 @@ class Railway:
                 raise RailwayUnauthorized(f"Railway does not let account {self.account.alias} do {name}.")
             raise RailwayRefused(f"Railway refused {name}.")
         return next(iter(data.values()))
+
+
+@lru_cache
+def trust() -> ssl.SSLContext:
+    """The certificates that are trusted, read once a process: it takes longer than a request."""
+    return httpx.create_ssl_context()
 
 
 def pause_before_next(

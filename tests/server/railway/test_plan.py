@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -77,6 +77,7 @@ def carried_out(made, fleet, status="SUCCESS"):
     return fleet_of(*after.values())
 
 
+@settings(max_examples=40)
 @given(fleets, seeds)
 def test_a_second_plan_after_the_first_changes_nothing(fleet, seeds):
     first = plan(TEMPLATE, seeds, ACCOUNT, fleet)
@@ -85,6 +86,7 @@ def test_a_second_plan_after_the_first_changes_nothing(fleet, seeds):
     assert second.touched == []
 
 
+@settings(max_examples=40)
 @given(fleets, seeds, st.data())
 def test_a_plan_that_broke_off_anywhere_is_finished_by_the_next(fleet, seeds, data):
     first = plan(TEMPLATE, seeds, ACCOUNT, fleet)
@@ -97,6 +99,7 @@ def test_a_plan_that_broke_off_anywhere_is_finished_by_the_next(fleet, seeds, da
     assert plan(TEMPLATE, seeds, ACCOUNT, carried_out(second, between)).touched == []
 
 
+@settings(max_examples=40)
 @given(fleets, seeds)
 def test_only_services_of_the_seeds_are_touched_and_each_as_it_should_be_afterwards(fleet, seeds):
     made = plan(TEMPLATE, seeds, ACCOUNT, fleet)
@@ -115,6 +118,7 @@ def test_only_services_of_the_seeds_are_touched_and_each_as_it_should_be_afterwa
             assert after.named(one.name).variables["MINE"] == one.variables["MINE"]
 
 
+@settings(max_examples=40)
 @given(fleets, seeds)
 def test_extra_services_are_reported_and_no_step_removes_anything(fleet, seeds):
     made = plan(TEMPLATE, seeds, ACCOUNT, fleet)
@@ -123,6 +127,7 @@ def test_extra_services_are_reported_and_no_step_removes_anything(fleet, seeds):
     assert {step.verb for step in made.steps} <= {"create", "set_variables", "configure", "redeploy", "noop"}
 
 
+@settings(max_examples=40)
 @given(fleets, seeds, st.randoms())
 def test_the_hash_depends_on_the_fleet_and_not_on_the_order_of_seeds(fleet, seeds, chance):
     made = plan(TEMPLATE, seeds, ACCOUNT, fleet)
@@ -146,6 +151,7 @@ def test_the_hash_depends_on_the_fleet_and_not_on_the_order_of_seeds(fleet, seed
         assert plan(TEMPLATE, seeds, ACCOUNT, fleet_of(*rest)).hash != made.hash
 
 
+@settings(max_examples=40)
 @given(fleets, seeds)
 def test_a_deployment_that_goes_its_way_makes_no_plan_stale(fleet, seeds):
     building = [replace(one, status="BUILDING") for one in fleet.services]
@@ -169,6 +175,7 @@ def test_more_than_three_and_more_than_a_third_need_a_confirmation(count, live):
         check_blast(count, live, confirm=False)
 
 
+@settings(max_examples=40)
 @given(fleets, st.data())
 def test_a_teardown_takes_exactly_the_services_that_are_named(fleet, data):
     with pytest.raises(TeardownListNeeded):
@@ -182,6 +189,7 @@ def test_a_teardown_takes_exactly_the_services_that_are_named(fleet, data):
         assert check_teardown(chosen, fleet, confirm=True) == [fleet.named(name).id for name in chosen]
 
 
+@settings(max_examples=40)
 @given(fleets)
 def test_a_snapshot_has_names_of_variables_and_never_a_value_or_its_digest(fleet):
     shown = fleet.as_json()
