@@ -7,3 +7,4 @@ rather than remembered. Read `queue` first, then `taking`, `samples` and `rungs`
 """
 
 from db import tables_audit as tables_audit  # its tables belong to the catalogue
+from db import tables_deploy as tables_deploy

@@ -133,7 +133,12 @@ def offered(runtime: Runtime) -> dict[str, Tool]:
 
 def parts(runtime: Runtime) -> Parts:
     """What igla offers over MCP."""
-    return parts_of(offered(runtime), lambda request: context_of(runtime, request))
+    return parts_of(offered(runtime), lambda request: context_of(runtime, request), unlisted(runtime.settings))
+
+
+def unlisted(settings: Settings) -> list[str]:
+    """Tools that could do nothing here: models need not read of them. They answer with what is missing."""
+    return [] if settings.accounts else ["deploy"]
 
 
 def add_tool(app: FastAPI, runtime: Runtime, tool: Tool) -> None:

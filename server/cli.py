@@ -17,6 +17,8 @@ from rich.table import Table
 from sqlalchemy.exc import DatabaseError
 
 from errors import InvalidValue, Refusal
+from server.deploy_commands import deploy
+from server.deploy_looking import add_looking
 from server.log_commands import add_log
 from server.manual import race_manual
 from server.matrix_commands import add_matrix_commands
@@ -40,6 +42,8 @@ app.add_typer(worker, name="worker")
 app.add_typer(token, name="token")
 app.add_typer(track, name="track")
 app.add_typer(mcp, name="mcp", rich_help_panel="Processes")
+add_looking(deploy)
+app.add_typer(deploy, name="deploy")
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
 

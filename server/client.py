@@ -47,6 +47,45 @@ class Claimed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeployStep:
+    """One change to a service, planned or done; noop where none is needed. what: the change in words."""
+
+    service: str
+    verb: str
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployFailure:
+    """The change to a service that failed, and why; none after it was tried."""
+
+    service: str
+    verb: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployService:
+    """A service that is there. lines: its last log lines, which are data."""
+
+    name: str
+    status: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A plan with its hash, what was done and failed, or how services stand. extra: services that no seed asks for."""
+
+    action: str
+    hash: str = ""
+    steps: tuple[DeployStep, ...]
+    failed: tuple[DeployFailure, ...]
+    extra: tuple[str, ...]
+    services: tuple[DeployService, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """One thing that was checked; detail is our own text, never the entry's."""
 
@@ -487,6 +526,27 @@ class Client(SyncCore):
         given = {"worker": worker, "race": race, "n": n, "environment": environment}
         return self.ask(Claimed, "claim_job", given, idempotent=False, wait=0.0)
 
+    def deploy(
+        self, action: Literal["plan", "apply", "status"], account: str, template: str | None = None, seeds:
+        Sequence[int] | None = None, plan_hash: str | None = None, confirm: bool | None = None,
+    ) -> Deployed:
+        """Bring a Railway project to one worker a seed, as the template says: plan, then apply with the plan's hash.
+
+        Nothing is ever removed.
+
+        action: apply needs plan_hash
+        account: alias of an account
+        template: what workers run
+        seeds
+        plan_hash: hash of the plan to apply
+        confirm: change many services at once (by default false)
+        """
+        given = {
+            "action": action, "account": account, "template": template, "seeds": seeds, "plan_hash": plan_hash,
+            "confirm": confirm,
+        }
+        return self.ask(Deployed, "deploy", given, idempotent=True, wait=0.0)
+
     def entry_status(
         self, entry: str | None = None, run: str | None = None, limit: int | None = None,
     ) -> EntryStatus:
@@ -703,6 +763,17 @@ class AsyncClient(AsyncCore):
         """See `Client.claim_job`."""
         given = {"worker": worker, "race": race, "n": n, "environment": environment}
         return await self.ask(Claimed, "claim_job", given, idempotent=False, wait=0.0)
+
+    async def deploy(
+        self, action: Literal["plan", "apply", "status"], account: str, template: str | None = None, seeds:
+        Sequence[int] | None = None, plan_hash: str | None = None, confirm: bool | None = None,
+    ) -> Deployed:
+        """See `Client.deploy`."""
+        given = {
+            "action": action, "account": account, "template": template, "seeds": seeds, "plan_hash": plan_hash,
+            "confirm": confirm,
+        }
+        return await self.ask(Deployed, "deploy", given, idempotent=True, wait=0.0)
 
     async def entry_status(
         self, entry: str | None = None, run: str | None = None, limit: int | None = None,

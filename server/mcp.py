@@ -1,6 +1,6 @@
 """MCP doorway: what igla offers over the official SDK, both protocol eras, streamable HTTP and stdio."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import mcp_types as types
@@ -30,12 +30,14 @@ HINTS = {
 """How long a client may keep an answer. What depends on the caller is private."""
 
 
-def parts_of(tools: Mapping[str, Tool], context_for: Callable[[Any], Context]) -> Parts:
-    """All that igla offers over MCP with these tools. context_for: of a transport's request, which is None on stdio."""
+def parts_of(tools: Mapping[str, Tool], context_for: Callable[[Any], Context], unlisted: Collection[str] = ()) -> Parts:
+    """All that igla offers over MCP with these tools. context_for: of a transport's request, which is None on stdio.
+    unlisted: tools that answer but stand in no list.
+    """
     return Parts(
         context_for=context_for,
         instructions=instructions(tools),
-        tools=offers(tools, context_for),
+        tools=offers(tools, context_for, unlisted),
         sources=sources(tools),
         guides=guides(tools, context_for),
         completers=completers(),

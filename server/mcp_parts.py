@@ -53,12 +53,16 @@ class TaskKind(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """A tool. scope: what a caller needs to see it; task: how its calls become tasks, for one that may take long."""
+    """A tool. scope: what a caller needs to see it; task: how its calls become tasks, for one that may take long.
+
+    listed: whether lists have it; one that is left out still answers, and says what it lacks.
+    """
 
     definition: types.Tool
     call: Callable[[Call, types.CallToolRequestParams], Awaitable[Answer]]
     scope: str = "read"
     task: TaskKind | None = None
+    listed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Tools over MCP: how one looks in a list, who sees it, what a call answers. Lists are kept short: models read them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,11 @@ OPTIONS = "^[a-z0-9_]+\\.[a-z0-9_]+$"
 """Names of a plug-in's options, which a list of tools does not spell out."""
 
 
-def offers(tools: Mapping[str, Tool], context_for: Callable[[Any], Context]) -> dict[str, Offer]:
+def offers(
+    tools: Mapping[str, Tool], context_for: Callable[[Any], Context], unlisted: Collection[str] = ()
+) -> dict[str, Offer]:
     """The tools as MCP offers them, in alphabetical order: the same list gives the same bytes."""
-    return {name: offer(tools[name], context_for) for name in sorted(tools)}
+    return {name: replace(offer(tools[name], context_for), listed=name not in unlisted) for name in sorted(tools)}
 
 
 def offer(tool: Tool, context_for: Callable[[Any], Context]) -> Offer:
@@ -43,7 +45,7 @@ def offer(tool: Tool, context_for: Callable[[Any], Context]) -> Offer:
 def visible(tools: Mapping[str, Offer], scopes: Iterable[str]) -> list[Offer]:
     """The tools that a caller with these scopes may call."""
     held = frozenset(scopes)
-    return [one for one in tools.values() if may(one.scope, held)]
+    return [one for one in tools.values() if one.listed and may(one.scope, held)]
 
 
 def definition(tool: Tool) -> types.Tool:
@@ -59,7 +61,7 @@ def definition(tool: Tool) -> types.Tool:
             read_only_hint=tool.about["read_only"],
             destructive_hint=tool.about["destructive"],
             idempotent_hint=tool.about["idempotent"],
-            open_world_hint=False,
+            open_world_hint=tool.about.get("open_world", False),
         ),
     )
 

@@ -12,6 +12,7 @@ from db import artifacts
 from db.calls import Watch
 from db.store import Store, open_store
 from server.draining import Draining
+from server.railway.deployer import Deployer
 from server.settings import Settings
 from server.tracks import corpus_of
 from server.uploads import Uploads
@@ -41,6 +42,7 @@ class Runtime:
     building: threading.Lock = field(default_factory=threading.Lock)
     watches: tuple[Watch, ...] = ()
     draining: Draining = field(default_factory=Draining)
+    deployers: list[Deployer] = field(default_factory=list)
 
     def corpus(
         self, name: str, heldout: Heldout = "public", validation_bytes: int = 64 * 1024, test_bytes: int = 256 * 1024
@@ -96,6 +98,18 @@ class Runtime:
         """Why this system cannot run entries, or None. Asked for the first time, it takes a moment."""
         return why_not(self.settings.arena_interpreter)
 
+    def deployer(self) -> Deployer:
+        """What carries out deploys, made once: it keeps its connections."""
+        with self.building:
+            if not self.deployers:
+                settings = self.settings
+                made = Deployer(
+                    known=settings.accounts, store=self.store, clock=utc_now, off=settings.deploy_off,
+                    url=settings.railway_url, gap=settings.railway_gap,
+                )  # fmt: skip
+                self.deployers.append(made)
+            return self.deployers[0]
+
     def context(
         self,
         principal: str = "local",
@@ -122,6 +136,7 @@ class Runtime:
             request_id=request_id or str(uuid4()),
             watches=self.watches,
             closing=self.draining.closing.is_set,
+            deployer=self.deployer,
         )
 
 

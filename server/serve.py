@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from db import tokens
 from errors import Refusal
@@ -45,7 +46,6 @@ def serve_all(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
-        trusted = settings.trusted_proxies  # of others, X-Forwarded-* is text that anybody can write
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
         engines = Engines(
             settings,
@@ -55,19 +55,30 @@ def serve_all(settings: Settings) -> None:
             store=runtime.store,
         )
         server = Server(
-            uvicorn.Config(
-                create_app(runtime), http="h11", log_config=None, access_log=False, timeout_graceful_shutdown=3,
-                proxy_headers=bool(trusted), forwarded_allow_ips=trusted or None,
-            ),
+            web_config(create_app(runtime), settings),
             runtime.draining,
             settings.grace_seconds,
             before=engines.drain,
             wake=runtime.store.signals.wake_all,
-        )  # fmt: skip
+        )
         with Flushing(runtime.store), engines:
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             print(f"connect an agent: igla mcp install claude --url {address}", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
+
+
+def web_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How the web process listens. Forwarded headers count only from the proxies that the operator named."""
+    trusted = settings.trusted_proxies  # of others, X-Forwarded-* is text that anybody can write
+    return uvicorn.Config(
+        app,
+        http="h11",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        proxy_headers=bool(trusted),
+        forwarded_allow_ips=trusted or None,
+    )
 
 
 def arena_count(runtime: Runtime) -> int:

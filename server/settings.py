@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,21 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from server.access_settings import LOOPBACK, AccessSettings
+from server.railway.accounts import Account, accounts
+
+PLATFORM_HOSTS = {
+    "RAILWAY_PUBLIC_DOMAIN": "{}",
+    "RAILWAY_PRIVATE_DOMAIN": "{}",
+    "RENDER_EXTERNAL_HOSTNAME": "{}",
+    "FLY_APP_NAME": "{}.fly.dev",
+    "HEROKU_APP_DEFAULT_DOMAIN_NAME": "{}",
+}
+"""What platforms say of the names that they gave a server."""
+
+
+def platform_hosts(environment: Mapping[str, str]) -> list[str]:
+    """Host names that the platform gave this server."""
+    return [form.format(environment[name]) for name, form in PLATFORM_HOSTS.items() if environment.get(name)]
 
 
 class Settings(AccessSettings):
@@ -48,6 +64,11 @@ class Settings(AccessSettings):
     otel: bool = Field(False, description="trace with OpenTelemetry; OTEL_* say where to")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal, else json")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    railway_accounts: SecretStr = Field(SecretStr(""), description="JSON: alias to account; empty: no deploys")
+    railway_url: str = Field("https://backboard.railway.com/graphql/v2", description="where deploys are asked for")
+    railway_gap: float = Field(0.1, ge=0, le=60, description="seconds between two requests for deploys")
+    deploy_off: bool = Field(False, description="change nothing at Railway, whatever else says so")
 
     @field_validator("admin_token", "metrics_token")
     @classmethod
@@ -100,14 +121,18 @@ class Settings(AccessSettings):
     def hosts(self) -> list[str]:
         """Host names that requests may carry."""
         extra = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
-        own = [os.environ["RAILWAY_PUBLIC_DOMAIN"]] if "RAILWAY_PUBLIC_DOMAIN" in os.environ else []
         public = [urlsplit(self.public_url).netloc.rsplit(":", 1)[0]] if self.public_url else []
-        return [*LOOPBACK[:2], "[::1]", *extra, *own, *public]
+        return [*LOOPBACK[:2], "[::1]", *extra, *platform_hosts(os.environ), *public]
 
     @property
     def toolset_names(self) -> list[str]:
         """Groups of tools that are offered."""
         return [name.strip() for name in self.toolsets.split(",") if name.strip()]
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """Railway projects that may be deployed to, by alias."""
+        return accounts(self.railway_accounts.get_secret_value(), os.environ)
 
     @property
     def is_loopback(self) -> bool:

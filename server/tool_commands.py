@@ -23,8 +23,9 @@ PLAIN = {"string": str, "integer": int, "number": float, "boolean": bool}
 
 
 def add_tools(app: typer.Typer) -> None:
-    """Add a command for each tool of the folder."""
-    for tool in toolbox().values():
+    """Add a command for each tool of the folder that has no group of commands of its own."""
+    groups = {group.name for group in app.registered_groups}
+    for tool in [tool for tool in toolbox().values() if tool.name not in groups]:
         settings = {"allow_extra_args": True}
         app.command(
             tool.name, help=help_of(tool), rich_help_panel="Tools, as agents have them", context_settings=settings

@@ -81,13 +81,19 @@ class ServerEnding(Refusal):
     status = 503
 
 
+def no_deployer() -> Any:
+    """For contexts of processes that do not deploy."""
+    raise Refusal("This process does not deploy.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """Who calls, when, and what the call may reach. Built by a doorway for each call.
 
     track_corpus: digest and manifest of a track's corpus. no_arena: why this system cannot run entries, or None.
     quota: bytes that the store holds for the caller at most; None: as many as it likes. credential, doorway,
-    request_id, watches: see `db.calls`. closing: whether calls that wait must come to an end.
+    request_id, watches: see `db.calls`. closing: whether calls that wait must come to an end. deployer: what plans and
+    carries out deploys, made when asked for.
     """
 
     store: Store
@@ -107,6 +113,7 @@ class Context:
     request_id: str = ""
     watches: Sequence[Watch] = ()
     closing: Callable[[], bool] = never
+    deployer: Callable[[], Any] = no_deployer
 
     @property
     def owner(self) -> str | None:

@@ -11,9 +11,10 @@ from jsonschema_rs import is_valid
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
+from pydantic import SecretStr
 
 from errors import UnknownName
-from server.app import offered
+from server.app import offered, unlisted
 from server.mcp import mcp_server, parts_of
 from server.mcp_resources import PAGE
 from server.mcp_tools import instructions, lean
@@ -43,7 +44,9 @@ def runtime(tmp_path_factory):
 def asked(runtime, story, scopes=("admin",), settings=None, mode="2026-07-28"):
     """What a client of these scopes is answered."""
     chosen = replace(runtime, settings=settings or runtime.settings)
-    server = mcp_server(parts_of(offered(chosen), lambda request: chosen.context("me", frozenset(scopes))))
+    server = mcp_server(
+        parts_of(offered(chosen), lambda request: chosen.context("me", frozenset(scopes)), unlisted(chosen.settings))
+    )
 
     async def main():
         async with Client(server, mode=mode) as client:
@@ -73,7 +76,7 @@ def test_the_list_of_tools_is_short_closed_titled_and_the_same_at_each_call(runt
     first, second = asked(runtime, story)
     assert first == second
     tools = json.loads(first)["tools"]
-    assert [tool["name"] for tool in tools] == sorted(TOOLS)
+    assert [tool["name"] for tool in tools] == sorted(TOOLS.keys() - {"deploy"})
     assert len(json.dumps({"tools": tools}, separators=(",", ":"))) / CHARACTERS_A_TOKEN <= 6000
     for tool in tools:
         assert all(part["additionalProperties"] is False for part in objects(tool["inputSchema"])), tool["name"]
@@ -297,3 +300,17 @@ def test_completions_find_races_jobs_words_and_fields(runtime):
             assert caught.value.error.code == -32602
 
     asked(runtime, story)
+
+
+def test_the_deploy_tool_is_listed_where_it_could_do_something_and_says_elsewhere_what_is_missing(runtime):
+    accounts = {"main": {"kind": "project", "project": "p" * 8, "environment": "e" * 8, "token": "t", "image": "i"}}
+    ready = runtime.settings.model_copy(update={"railway_accounts": SecretStr(json.dumps(accounts))})
+    assert asked(runtime, listed, settings=ready) == sorted(TOOLS)
+
+    async def story(client):
+        return await client.call_tool("deploy", {"action": "status", "account": "main"})
+
+    answer = asked(runtime, story)
+    assert answer.is_error
+    assert answer.content[0].text.startswith("deploy_not_configured: ")
+    assert "IGLA_RAILWAY_ACCOUNTS" in answer.content[0].text

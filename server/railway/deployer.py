@@ -1,0 +1,194 @@
+"""Deployer: what the tool and the command line call. Reads a fleet, makes the plan anew, checks, and carries it out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from db import deploys
+from db.store import Store
+from errors import Refusal, unknown
+from server.railway.accounts import Account, named
+from server.railway.apply import DeployOff, Outcome, carry_out, change_one, tear_down
+from server.railway.audit import Audit, audit
+from server.railway.client import GAP, Railway, RailwayUnauthorized, without
+from server.railway.fleet import Fleet, Service, canonical, digest_of, read_fleet
+from server.railway.plan import Plan, PlanStale, check_blast, check_teardown, plan
+from server.railway.templates import belongs, service_name, template, templates
+
+BUSY_SECONDS = 900.0
+"""An account is held for one plan at most so long; whoever died with one frees it after that."""
+
+LOG_LINES = 5
+LONGEST_LINE = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployer:
+    """Deploys of one process: one connection an account, kept. off: the setting that keeps them off whatever else."""
+
+    known: dict[str, Account]
+    store: Store
+    clock: Callable[[], datetime]
+    off: bool
+    url: str
+    gap: float = GAP
+    connections: dict[str, Railway] = field(default_factory=dict)
+
+    def allowed(self) -> None:
+        """Raise DeployOff unless changes are on; asked before every single one."""
+        if self.off:
+            raise DeployOff("IGLA_DEPLOY_OFF is set.")
+        with self.store.reading() as session:
+            switched = deploys.switched_off(session)
+        if switched is not None:
+            raise DeployOff(f"They are off since {switched.since:%Y-%m-%d %H:%M} UTC.")
+
+    def railway(self, alias: str) -> Railway:
+        """The connection for an account."""
+        account = named(self.known, alias)
+        if alias not in self.connections:
+            made = Railway(account, self.allowed, url=self.url, gap=self.gap)
+            try:
+                check_scope(made)
+            except Refusal:
+                made.close()
+                raise
+            self.connections[alias] = made
+        return self.connections[alias]
+
+    def plan(self, alias: str, template_name: str, seeds: Sequence[int]) -> Plan:
+        """What would be done."""
+        return self.planned(alias, template_name, seeds)[0]
+
+    def planned(self, alias: str, template_name: str, seeds: Sequence[int]) -> tuple[Plan, Fleet]:
+        """The plan, and the fleet that it rests on."""
+        railway, chosen = self.railway(alias), template(template_name)
+        fleet = read_fleet(railway, {service_name(chosen, seed) for seed in seeds})
+        return plan(chosen, seeds, railway.account, fleet), fleet
+
+    def apply(
+        self, alias: str, template_name: str, seeds: Sequence[int], given_hash: str, *, confirm: bool
+    ) -> tuple[Plan, Outcome]:
+        """Carry out the plan of that hash, if the fleet is still as it was."""
+        railway = self.railway(alias)
+        self.allowed()
+        with self.held(alias):
+            made, fleet = self.planned(alias, template_name, seeds)
+            if made.hash != given_hash:
+                raise PlanStale(f"The plan has the hash {made.hash[:16]}... now.")
+            check_blast(len(made.touched), made.live, confirm=confirm)
+            return made, carry_out(railway, made, fleet, self.stamp)
+
+    def teardown(self, alias: str, names: Sequence[str], *, confirm: bool) -> Outcome:
+        """Remove the services of these names."""
+        railway = self.railway(alias)
+        self.allowed()
+        with self.held(alias):
+            fleet = read_fleet(railway)
+            ids = check_teardown(names, fleet, confirm=confirm)
+            return tear_down(railway, names, fleet, digest_of(canonical(ids).decode()), self.stamp)
+
+    @contextmanager
+    def held(self, alias: str) -> Iterator[None]:
+        """Nobody else changes the account meanwhile."""
+        with self.store.transaction() as session:
+            handle = deploys.begin(session, alias, self.clock(), BUSY_SECONDS)
+        try:
+            yield
+        finally:
+            with self.store.transaction() as session:
+                deploys.end(session, alias, handle)
+
+    def stamp(self) -> str:
+        """The moment, as log lines have it."""
+        return self.clock().isoformat(timespec="seconds")
+
+    def status(self, alias: str, template_name: str | None, seeds: Sequence[int]) -> list[tuple[Service, list[str]]]:
+        """Services, of a template if one is named, with what they said last."""
+        railway = self.railway(alias)
+        fleet = read_fleet(railway)
+        chosen = None if template_name is None else template(template_name)
+        wanted = {service_name(chosen, seed) for seed in seeds} if chosen else set()
+        found = [
+            one
+            for one in fleet.services
+            if chosen is None or one.name in wanted or (not seeds and belongs(chosen, one.name))
+        ]
+        return [(one, self.lines(railway, one, LOG_LINES)) for one in found]
+
+    def lines(self, railway: Railway, service: Service, most: int, *, build: bool = False) -> list[str]:
+        """The last log lines of a service's latest deployment: data from outside, cut and without our own token."""
+        if not service.deployment:
+            return []
+        found = railway.query("buildLogs" if build else "deploymentLogs", id=service.deployment, limit=most)
+        secret = railway.account.token.get_secret_value()
+        return [without(str(one["message"]), [secret])[:LONGEST_LINE] for one in found][-most:]
+
+    def logs(self, alias: str, service: str, most: int, *, build: bool) -> list[str]:
+        """The last log lines of one service."""
+        railway, found = self.live(alias, service)
+        return self.lines(railway, found, most, build=build)
+
+    def live(self, alias: str, service: str) -> tuple[Railway, Service]:
+        """A service by name, and the connection to it."""
+        railway = self.railway(alias)
+        fleet = read_fleet(railway)
+        found = fleet.named(service)
+        if found is None:
+            raise unknown("service", service, [one.name for one in fleet.services])
+        return railway, found
+
+    def snapshot(self, alias: str) -> dict[str, Any]:
+        """The whole fleet for a file: no person, no secret."""
+        return {"generated_at": self.stamp(), **read_fleet(self.railway(alias), None).as_json()}
+
+    def audit(self, alias: str, *, target: float, needed: int) -> Audit:
+        """The fleet held to what our database knows."""
+        railway = self.railway(alias)
+        fleet = read_fleet(railway)
+        ours = [one for one in fleet.services if is_ours(one.name)]
+        said = {one.name: self.lines(railway, one, 50) for one in ours}
+        with self.store.reading() as session:
+            names = {name for one in templates().values() for name in deploys.workers_like(session, f"{one.name}-rng")}
+            rows = deploys.work_of(session, sorted(names))
+        return audit(fleet, said, rows, railway.account, is_ours, self.clock(), target=target, needed=needed)
+
+    def history(self, alias: str, service: str, most: int) -> list[dict[str, str]]:
+        """The latest deployments of a service, newest first."""
+        railway, found = self.live(alias, service)
+        place = {"environmentId": railway.account.environment, "projectId": railway.account.project}
+        page = railway.query("deployments", input={**place, "serviceId": found.id}, first=most)
+        return [{name: edge["node"][name] for name in ("id", "status", "createdAt")} for edge in page["edges"]]
+
+    def change(self, alias: str, verb: str, service: str) -> Any:
+        """Restart one service, or give it a public domain."""
+        railway = self.railway(alias)
+        self.allowed()
+        with self.held(alias):
+            return change_one(railway, verb, service, read_fleet(railway), self.stamp)
+
+    def turn(self, *, off: bool, by: str) -> None:
+        """Turn all changes off, or on again; every process of this database heeds it at its next change."""
+        with self.store.transaction() as session:
+            deploys.turn(session, off=off, by=by, now=self.clock())
+
+    def close(self) -> None:
+        """End the connections."""
+        for railway in self.connections.values():
+            railway.close()
+
+
+def is_ours(name: str) -> bool:
+    """Whether a service's name is one that a template gives."""
+    return any(belongs(one, name) for one in templates().values())
+
+
+def check_scope(railway: Railway) -> None:
+    """Refuse a project's token that is another project's or environment's than the account says."""
+    account = railway.account
+    if account.kind == "project":
+        found = railway.query("tokenScope")
+        if (found["projectId"], found["environmentId"]) != (account.project, account.environment):
+            raise RailwayUnauthorized(f"The token of account {account.alias} is another project's.")
