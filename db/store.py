@@ -5,6 +5,7 @@ SQLite (WAL) by default, PostgreSQL by URL. On SQLite an acknowledged write surv
 with that uses PostgreSQL.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from db import postgresql
 from db.migrate import upgrade
 from db.session import Session
 from db.signals import Signals
-from db.statements import inserting
+from db.statements import inserting, wrapped
 from errors import Refusal
 
 
@@ -136,8 +137,19 @@ def set_pragmas(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> No
 def begin(connection: Connection) -> None:
     """Begin on SQLite: a writer takes the write lock at once, so it never finds out half-way that it is too late."""
     writes = connection.get_execution_options().get("writes", True)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.info.get("writes") is not writes:
+        at_once(connection, f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.info["writes"] = writes
+    at_once(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def at_once(connection: Connection, sql: str) -> None:
+    """Hand a statement without a result to the driver: SQLAlchemy's own way takes as long as a whole SELECT."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute(sql)
+    except sqlite3.Error as error:
+        raise wrapped(connection, sql, {}, error) from error
 
 
 def run(

@@ -91,7 +91,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
             races.listing(session)
         return {"status": "ready"}
 
-    app.router.routes.extend(mcp_app.routes)  # not mounted: a mount would answer every other path too
+    app.router.routes[:0] = mcp_app.routes  # not mounted: a mount would answer every other path too
     return app
 
 

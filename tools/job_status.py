@@ -36,7 +36,7 @@ def job_status(
     with context.store.reading() as session:
         job = queue.job(session, job_id)
         curve = samples.curve(session, job_id)
-        decisions = samples.decisions(session, job_id=job_id, limit=50)
+        decisions = samples.decisions(session, about=job, limit=50)
     provenance = curve[-1].provenance if curve else None
     return JobStatus(
         job=job, curve=thin(curve, points), samples_stored=len(curve), decisions=list(decisions), provenance=provenance
