@@ -168,6 +168,8 @@ def change(session: Session, job_id: str, fence: int, values: Mapping[str, Any],
     new = {f"new_{name}": value for name, value in values.items()}
     if changing(tuple(sorted(values))).count(session, of=job_id, held=fence, was=was, **new) != 1:
         raise lost(session, job_id, fence)
+    if values.keys() != {"lease_expires_at"}:
+        session.touched.add(("job", job_id))
 
 
 @lru_cache(maxsize=64)
@@ -228,6 +230,7 @@ def enqueue(
             shared = {"total_steps": total_steps, "priority": priority, "created_by": created_by, "created_at": now}
             NEW_JOB.count(session, id=str(uuid4()), seed=seed, **mine, **shared)
         COUNTED.count(session, race_id=race.id, rung=rung, new_recipes=rung_row.recipes + 1)
+        session.touched.add(("race", race.id))
         there = MINE.rows(session, **mine)
     by_seed = {row.seed: view(row) for row in there}
     return [by_seed[seed] for seed in race.seeds]

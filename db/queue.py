@@ -142,6 +142,7 @@ def claim(
         if not rows:
             break
         for row in rows:
+            session.touched.add(("job", row.id))
             if row.is_lost:
                 drop(session, row, now)
             elif row.barren > MAX_ATTEMPTS:
@@ -264,6 +265,7 @@ def cancel(session: Session, job_id: str, now: datetime, reason: str, *, judge: 
     if row.state != "queued":
         raise JobNotQueued(f"The job is {row.state}.")
     run(session, update(JOB).where(JOB.c.id == job_id).values(state="cancelled", reason=reason, finished_at=now))
+    session.touched.add(("job", job_id))
     rungs.lose(session, row, "cancel", reason, {}, judge, now)
     return job(session, job_id)
 

@@ -69,7 +69,8 @@ def cancel_queued(session: Session, row: Stored, now: datetime) -> None:
     mine = (JOB.c.race_id == row.race_id, JOB.c.rung == row.rung, JOB.c.recipe_digest == row.recipe_digest)
     free = select(JOB.c.id).where(*mine, state_is(JOB, "queued")).with_for_update(skip_locked=True)
     change = update(JOB).where(JOB.c.id.in_(free.scalar_subquery()))
-    run(session, change.values(state="cancelled", reason=LOST, finished_at=now))
+    cancelled = run(session, change.values(state="cancelled", reason=LOST, finished_at=now).returning(JOB.c.id))
+    session.touched.update(("job", job_id) for job_id in cancelled.scalars())
 
 
 LOST = "another seed of the recipe was lost"

@@ -16,7 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from db import postgresql
 from db.migrate import upgrade
-from db.session import Session
+from db.session import Session, Touched
 from db.signals import Signals
 from db.statements import inserting, wrapped
 from errors import Refusal
@@ -41,12 +41,23 @@ class Answer(Refusal):
     """Read the message: it answers the call. What was noted on the way is stored."""
 
 
+class Tells(Protocol):
+    """Tells others what this process has changed (`changes.Teller`)."""
+
+    def mark(self, touched: set[Touched]) -> None:
+        """Note what a committed transaction has touched."""
+
+    def close(self) -> None:
+        """Tell what is left, and end."""
+
+
 class Store:
-    """An open database. `signals` wake who waits for what others write."""
+    """An open database. `signals` wake who waits for what others write; a `teller` passes on what commits touch."""
 
     def __init__(self, engine: Engine, signals: Signals) -> None:
         self.engine = engine
         self.signals = signals
+        self.teller: Tells | None = None
         self._writer = engine.execution_options(writes=True)
         options: dict[str, Any] = {"writes": False}
         if engine.dialect.name == "postgresql":
@@ -57,11 +68,19 @@ class Store:
     def transaction(self) -> Iterator[Session]:
         """A session that commits at the end, and rolls back when anything but an Answer is raised. Keep it short."""
         with self._writer.connect() as connection, connection.begin() as transaction:
+            session = Session(connection)
             try:
-                yield Session(connection)
+                yield session
             except Answer:
                 transaction.commit()
+                self._committed(session)
                 raise
+        self._committed(session)
+
+    def _committed(self, session: Session) -> None:
+        """Pass on what a transaction has touched."""
+        if session.touched and self.teller is not None:
+            self.teller.mark(session.touched)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -71,6 +90,8 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
+        if self.teller is not None:
+            self.teller.close()
         self.signals.close()
         self.engine.dispose()
 

@@ -10,7 +10,9 @@ from uuid import uuid4
 
 from db import artifacts
 from db.calls import Watch
+from db.changes import Teller
 from db.store import Store, open_store
+from server.live import Live
 from server.settings import Settings
 from server.tracks import corpus_of
 from server.uploads import Uploads
@@ -39,6 +41,7 @@ class Runtime:
     kept: set[str] = field(default_factory=set)
     building: threading.Lock = field(default_factory=threading.Lock)
     watches: tuple[Watch, ...] = ()
+    live: Live
 
     def corpus(
         self, name: str, heldout: Heldout = "public", validation_bytes: int = 64 * 1024, test_bytes: int = 256 * 1024
@@ -125,9 +128,12 @@ class Runtime:
 def open_runtime(settings: Settings) -> Runtime:
     """Make the data folder where it is missing, bring the database up to date and open it."""
     settings.artifact_folder.mkdir(parents=True, exist_ok=True)
+    store = open_store(settings.store_url)
+    store.teller = Teller(store.transaction)
     return Runtime(
         settings=settings,
-        store=open_store(settings.store_url),
+        store=store,
+        live=Live(store),
         artifacts=open_artifacts(settings.artifact_place),
         uploads=Uploads(settings.data.resolve() / "uploads"),
         glossary=read_glossary(ROOT / "GLOSSARY.md"),
