@@ -18,6 +18,7 @@ from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
+from server.mcp_state import seal_state, state_keys
 from server.runtime import Runtime
 from server.toolbox import Tool, call, enabled, toolbox
 
@@ -53,8 +54,12 @@ class Defect(Refusal):
 def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> FastAPI:
     """The web application over an open runtime, with igla's MCP server or another."""
     tools = offered(runtime)
-    mcp = mcp or mcp_server(parts(runtime))
-    mcp_app = mcp.streamable_http_app(transport_security=security(runtime.settings.hosts))
+    if mcp is None:
+        mcp = mcp_server(parts(runtime))
+        seal_state(mcp, parts(runtime), state_keys(runtime))
+    mcp_app = mcp.streamable_http_app(
+        transport_security=security(runtime.settings.hosts), stateless_http=not runtime.settings.legacy_sessions
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -37,6 +37,13 @@ class Settings(BaseSettings):
     toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
     read_only: bool = Field(False, description="offer only the tools that change nothing")
 
+    state_keys: SecretStr | None = Field(
+        None, description="keys of MCP request state, separated by commas; empty: one in the database"
+    )
+    legacy_sessions: bool = Field(
+        False, description="keep sessions for MCP clients of the older era; replicas then need sticky routing"
+    )
+
     @field_validator("admin_token")
     @classmethod
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:

@@ -11,9 +11,9 @@ FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload([__name__])
 
 
-def started(data, point="never", count=1):
+def started(data, point="never", count=1, **settings):
     """The engine of a folder, in a process of its own."""
-    process = FORKED.Process(target=run, args=(data, point, count), daemon=True)
+    process = FORKED.Process(target=run, args=(data, point, count, settings), daemon=True)
     process.start()
     return process
 
@@ -32,7 +32,7 @@ def dying(function, count):
     return wrapped
 
 
-def run(data, point, count):
+def run(data, point, count, settings):
     """Serve, and die at a point.
 
     `step`: the count-th optimizer step; `write`: the count-th fsync, inside the writing of a checkpoint and before its
@@ -44,4 +44,4 @@ def run(data, point, count):
         os.fsync = dying(os.fsync, count)
     elif point == "commit":
         engine.Engine.store = dying(engine.Engine.store, count)
-    engine_main.run_engine(Settings(data=data), "engine-0", with_parent=False)
+    engine_main.run_engine(Settings(data=data, **settings), "engine-0", with_parent=False)

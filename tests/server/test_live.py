@@ -6,29 +6,15 @@ import pytest
 from db import changes
 from db.store import open_store
 from server.live import RACES, Live, race_topic
-from tests.postgres import database, postgres
 
 PATIENCE = 20.0
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def stores(request, tmp_path):
     """Two processes' stores of one database."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'live.db'}"
-        yield from opened(url)
-    else:
-        with database(request.getfixturevalue("server")) as url:
-            yield from opened(url)
-
-
-def opened(url):
+    sqlite = f"sqlite:///{tmp_path / 'live.db'}"
+    url = sqlite if request.param == "sqlite" else request.getfixturevalue("new_postgresql_url")
     both = open_store(url), open_store(url)
     yield both
     for store in both:
