@@ -27,7 +27,7 @@ class TokenNeeded(Refusal):
 
 
 def serve_all(settings: Settings) -> None:
-    """Run the web process until a signal; engines, a scorer and an arena run beside it and end with it.
+    """Run the web process until a signal; engines, a scorer, an arena and a clock run beside it and end with it.
 
     The address is printed on standard error when it answers, which with port 0 is the way to learn it.
     """
@@ -40,7 +40,8 @@ def serve_all(settings: Settings) -> None:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
         server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
-        with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
+        scorers, arenas, clocks = settings.scorer_count, arena_count(runtime), settings.clock_count
+        with Engines(settings, settings.engine_count, scorers=scorers, arenas=arenas, clocks=clocks):
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
 

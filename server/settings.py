@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         False, description="keep sessions for MCP clients of the older era; replicas then need sticky routing"
     )
 
+    clocks: int | None = Field(None, ge=0, le=1, description="clock processes; default: one where engines run")
+    task_days: float = Field(7.0, gt=0, description="days after which handles on long calls are forgotten")
+
     @field_validator("admin_token")
     @classmethod
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
@@ -69,6 +72,11 @@ class Settings(BaseSettings):
     def scorer_count(self) -> int:
         """Scorer processes to start."""
         return min(1, self.engine_count) if self.scorers is None else self.scorers
+
+    @property
+    def clock_count(self) -> int:
+        """Clock processes to start. Of several, on whatever machine, one leads."""
+        return min(1, self.engine_count) if self.clocks is None else self.clocks
 
     @property
     def arena_count(self) -> int:

@@ -1,4 +1,4 @@
-"""Supervisor: keeps engines, scorers, arenas alive beside a parent. One that dies is started again under its name."""
+"""Supervisor: keeps engines and their like alive beside a parent. One that dies is started again under its name."""
 
 import fcntl
 import os
@@ -43,11 +43,17 @@ class Engines:
     """
 
     def __init__(
-        self, settings: Settings, count: int, output: IO[bytes] | None = None, scorers: int = 0, arenas: int = 0
+        self,
+        settings: Settings,
+        count: int,
+        output: IO[bytes] | None = None,
+        scorers: int = 0,
+        arenas: int = 0,
+        clocks: int = 0,
     ) -> None:
         self.settings = settings
         self.output = output
-        self.kinds = {"engine": count, "scorer": scorers, "arena": arenas}
+        self.kinds = {"engine": count, "scorer": scorers, "arena": arenas, "clock": clocks}
         self.running: dict[str, Child] = {}
         self.ending = threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)
