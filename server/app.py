@@ -20,7 +20,7 @@ from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
 from server.mcp_state import seal_state, state_keys
 from server.runtime import Runtime
-from server.toolbox import Tool, call, enabled, toolbox
+from server.toolbox import Tool, enabled, result_of, toolbox
 
 REFUSAL = {
     "type": "object",
@@ -114,7 +114,8 @@ def add_tool(app: FastAPI, runtime: Runtime, tool: Tool) -> None:
     """`POST /api/<tool>`: the arguments as a JSON object, the result as one."""
 
     async def endpoint(request: Request) -> Response:
-        return JSONResponse(await call(tool, context_of(runtime, request), await body_of(request)))
+        result = await result_of(tool, context_of(runtime, request), await body_of(request))
+        return Response(tool.written(result), media_type="application/json")
 
     schemas = {"requestBody": {"content": {"application/json": {"schema": flat(tool.input_schema)}}, "required": True}}
     app.add_api_route(

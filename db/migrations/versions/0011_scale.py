@@ -1,5 +1,7 @@
 """Several processes agree: versions of what changes, leases for what only one may do, secrets that all of them know.
 
+A count of the changes of each rung's standings goes with it.
+
 Revision: 0011
 """
 
@@ -37,9 +39,11 @@ def upgrade() -> None:
         sa.Column("created_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_secret")),
     )
+    op.add_column("rung", sa.Column("version", sa.BigInteger, nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
     """0011 -> 0008."""
+    op.drop_column("rung", "version")
     for name in ("secret", "lease", "change"):
         op.drop_table(name)
