@@ -66,7 +66,7 @@ def write(store: Store, ticket: queue.Ticket, step: int, bpb: float) -> str:
 def read_board(store: Store, race: RaceView) -> None:
     """The first page."""
     with store.reading() as session:
-        page = leaderboard.rows(session, race, limit=20)
+        page = leaderboard.read(session, race, 20, None, "measured")
     assert len(page.rows) == 20
 
 
@@ -114,7 +114,7 @@ def tell_board(server: str, times: int) -> None:
         took = timed(lambda: read_board(store, race), times)
         store.close()
     p99 = quantile(took, 0.99)
-    tell("leaderboard.p99_ms", p99, "ms", 5, p99 < 5, p50=quantile(took, 0.5), samples=RUNS * BOARD_POINTS)
+    tell("leaderboard.read_p99_ms", p99, "ms", 5, p99 < 5, p50=quantile(took, 0.5), samples=RUNS * BOARD_POINTS)
 
 
 def main() -> None:

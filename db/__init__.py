@@ -6,5 +6,6 @@ back. Statements go through the tables themselves (`JOB.c.state`), never through
 rather than remembered. Read `queue` first, then `taking`, `samples` and `rungs`; `statements` says how they are sent.
 """
 
-from db import tables_audit as tables_audit  # its tables belong to the catalogue
+from db import tables_audit as tables_audit  # their tables belong to the catalogue, whichever part is imported first
 from db import tables_deploy as tables_deploy
+from db import tables_scale as tables_scale

@@ -62,6 +62,8 @@ def write_samples(
         replaced = SAMPLE.c.step.in_([sample.step for sample in found.better])
         supersede(session, row.id, replaced, "a measured value took its place", now)
     rows = new_rows(row, batch, found, stored, now)
+    if rows:
+        session.touched.add(("job", row.id))
     done = None
     if values and session.dialect == "postgresql" and len(rows) == 1:
         done = put_both(session, row, rows[0], values, is_last=is_last and bool(found.new))

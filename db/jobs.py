@@ -185,6 +185,8 @@ def change(
         new["owner"] = owner
     if changing(tuple(sorted(values)), owner is not None).count(session, of=job_id, held=fence, was=was, **new) != 1:
         raise lost(session, job_id, fence, owner)
+    if values.keys() != {"lease_expires_at"}:
+        session.touched.add(("job", job_id))
 
 
 @lru_cache(maxsize=64)
@@ -249,6 +251,7 @@ def enqueue(
             shared = {"total_steps": total_steps, "priority": priority, "created_by": created_by, "created_at": now}
             NEW_JOB.count(session, id=str(uuid4()), seed=seed, request_id=request_id, **mine, **shared)
         COUNTED.count(session, race_id=race.id, rung=rung, new_recipes=rung_row.recipes + 1)
+        session.touched.add(("race", race.id))
         there = MINE.rows(session, **mine)
     by_seed = {row.seed: view(row) for row in there}
     return [by_seed[seed] for seed in race.seeds]

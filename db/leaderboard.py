@@ -6,13 +6,25 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, literal_column, or_, select
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared
 from db.store import Stored, run
-from db.tables import RECIPE, STANDING
+from db.tables import RECIPE, RUNG, STANDING
 from errors import InvalidValue, Refusal, shown
 
 
@@ -63,6 +75,38 @@ def rows(
     """
     if limit < 1:
         raise InvalidValue(f"limit must be at least 1, got {shown(limit)}.")
+    asked, now = (race.id, limit, cursor, provenance), version(session, race.id)
+    known = READ.get(asked)
+    if known is not None and known[0] == now:
+        return known[1]
+    page = read(session, race, limit, cursor, provenance)
+    if session.touched:
+        return page  # it may yet be rolled back
+    if len(READ) >= MOST_READ:
+        READ.clear()
+    READ[asked] = (now, page)
+    return page
+
+
+READ: dict[tuple[str, int, str | None, str], tuple[int, Page]] = {}
+MOST_READ = 200
+"""Pages that a process remembers, each with the version of the board that it read it from, in the same snapshot."""
+
+
+def version(session: Session, race_id: str) -> int:
+    """How often the standings of a race have changed. Equal: the board is the same, whoever reads it."""
+    return int(VERSION.one_or_none(session, race=race_id).version or 0)
+
+
+VERSION = Prepared(
+    lambda _: select(cast(func.sum(RUNG.c.version), BigInteger).label("version")).where(
+        RUNG.c.race_id == bindparam("race")
+    )
+)
+
+
+def read(session: Session, race: RaceView, limit: int, cursor: str | None, provenance: str) -> Page:
+    """The page from the rows themselves."""
     rank, after = (0, None) if cursor is None else decode(cursor)
     found = run(session, ranked(race.id, provenance, after).limit(limit + 1)).all()
     page = tuple(row_of(row, rank + i, race) for i, row in enumerate(found[:limit], start=1))

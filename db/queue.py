@@ -149,6 +149,7 @@ def claim(
             break
         for row in rows:
             changed = True
+            session.touched.add(("job", row.id))
             if row.is_lost:
                 drop(session, row, now)
             elif row.barren > MAX_ATTEMPTS:
@@ -280,6 +281,7 @@ def cancel(session: Session, job_id: str, now: datetime, reason: str, *, judge: 
     if row.state != "queued":
         raise JobNotQueued(f"The job is {row.state}.")
     run(session, update(JOB).where(JOB.c.id == job_id).values(state="cancelled", reason=reason, finished_at=now))
+    session.touched.add(("job", job_id))
     rungs.lose(session, row, "cancel", reason, {}, judge, now)
     return job(session, job_id)
 

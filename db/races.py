@@ -79,6 +79,7 @@ def create(session: Session, spec: RaceSpec, now: datetime) -> RaceView:
             for i, (part, chunks) in enumerate(zip(spec.rungs, spec.chunks, strict=True))
         ]
         run(session, insert(RUNG), rungs)
+        session.touched.add(("race", race_id))
     found = find(session, spec.name)
     if found.spec != spec:
         names = [field.name for field in fields(RaceSpec) if getattr(found, field.name) != getattr(spec, field.name)]

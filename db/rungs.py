@@ -19,7 +19,7 @@ from db.races import RaceView
 from db.session import Session
 from db.statements import Prepared, inserting
 from db.store import Stored, run
-from db.tables import DECISION, JOB, RECIPE, SAMPLE, STANDING, is_claimed, state_is
+from db.tables import DECISION, JOB, RECIPE, RUNG, SAMPLE, STANDING, is_claimed, state_is
 
 HERE = (STANDING.c.race_id == bindparam("race_id"), STANDING.c.rung == bindparam("rung"))
 
@@ -69,7 +69,8 @@ def cancel_queued(session: Session, row: Stored, now: datetime) -> None:
     mine = (JOB.c.race_id == row.race_id, JOB.c.rung == row.rung, JOB.c.recipe_digest == row.recipe_digest)
     free = select(JOB.c.id).where(*mine, state_is(JOB, "queued")).with_for_update(skip_locked=True)
     change = update(JOB).where(JOB.c.id.in_(free.scalar_subquery()))
-    run(session, change.values(state="cancelled", reason=LOST, finished_at=now))
+    cancelled = run(session, change.values(state="cancelled", reason=LOST, finished_at=now).returning(JOB.c.id))
+    session.touched.update(("job", job_id) for job_id in cancelled.scalars())
 
 
 LOST = "another seed of the recipe was lost"
@@ -114,6 +115,21 @@ def put_standing(
     mean, sd = mean_and_sd(bpbs) if bpbs else (None, None)
     values = {"provenance": provenance, "mean": mean, "sd": sd, "n": len(bpbs), "bpbs": bpbs, "created_at": now}
     PUT.count(session, **named(row), promoted=False, quantized=quantized, **values)
+    standings_changed(session, row)
+
+
+def standings_changed(session: Session, row: Stored) -> None:
+    """Count a change of what the board shows of a job's rung, so that who has read the board knows that it is old."""
+    CHANGED.count(session, race_id=row.race_id, rung=row.rung)
+
+
+CHANGED = Prepared(
+    lambda _: (
+        update(RUNG)
+        .where(RUNG.c.race_id == bindparam("race_id"), RUNG.c.rung == bindparam("rung"))
+        .values(version=RUNG.c.version + literal_column("1"))
+    )
+)
 
 
 def putting(dialect: str) -> Executable:

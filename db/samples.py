@@ -211,15 +211,23 @@ def rejudge(session: Session, job_id: str, judge: Judge, now: datetime, *, apply
 
 
 def decisions(
-    session: Session, *, race_id: str | None = None, job_id: str | None = None, limit: int = 100
+    session: Session,
+    *,
+    race_id: str | None = None,
+    job_id: str | None = None,
+    about: JobView | None = None,
+    limit: int = 100,
 ) -> list[DecisionView]:
-    """The latest decisions of a race, or those about a job and about its recipe at its rung; the latest first."""
+    """The latest decisions of a race, or those about a job and about its recipe at its rung; the latest first.
+
+    `about` is the job for who has read it already; `job_id` names one.
+    """
     asked: dict[str, Any] = {} if race_id is None else {"of_race": race_id}
-    if job_id is not None:
-        about = job(session, job_id)
+    about = about if job_id is None else job(session, job_id)
+    if about is not None:
         recipe = {"about_recipe": about.recipe_digest, "about_race": about.race_id, "about_rung": about.rung}
-        asked |= {"about_job": job_id, **recipe}
-    rows = deciding(race_id is not None, job_id is not None).rows(session, most=limit, **asked)
+        asked |= {"about_job": about.id, **recipe}
+    rows = deciding(race_id is not None, about is not None).rows(session, most=limit, **asked)
     return [DecisionView(**row._asdict()) for row in rows]
 
 

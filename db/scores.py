@@ -187,7 +187,8 @@ def start_over(session: Session, row: Stored, code: str) -> None:
     change(session, row.id, row.fence, {**nothing, **anew, "reason": reason}, was=row.state)
     c = STANDING.c
     mine = (c.race_id == row.race_id, c.rung == row.rung, c.recipe_digest == row.recipe_digest)
-    run(session, delete(STANDING).where(*mine, c.provenance == "claimed"))
+    if run(session, delete(STANDING).where(*mine, c.provenance == "claimed")).rowcount:
+        rungs.standings_changed(session, row)
 
 
 def measured_batch(row: Stored, score: Score, measured: SampleIn, receipt: str, measured_by: str) -> Batch:

@@ -5,6 +5,7 @@ SQLite (WAL) by default, PostgreSQL by URL. On SQLite an acknowledged write surv
 with that uses PostgreSQL.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
@@ -17,9 +18,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from db import postgresql
 from db.meters import Meters
 from db.migrate import upgrade
-from db.session import Session
+from db.session import Session, Touched
 from db.signals import Signals
-from db.statements import inserting
+from db.statements import inserting, wrapped
 from errors import Refusal
 
 
@@ -46,13 +47,25 @@ Note = Callable[[Session], None]
 """Writes what a transaction carries beside its own."""
 
 
+class Tells(Protocol):
+    """Tells others what this process has changed (`changes.Teller`)."""
+
+    def mark(self, touched: set[Touched]) -> None:
+        """Note what a committed transaction has touched."""
+
+    def close(self) -> None:
+        """Tell what is left, and end."""
+
+
 class Store:
-    """An open database. `signals` wake who waits for what others write; `meters` count what was committed."""
+    """An open database. `signals` wake who waits for what others write; a `teller` passes on what commits touch;
+    `meters` count what was committed."""
 
     def __init__(self, engine: Engine, signals: Signals) -> None:
         self.engine = engine
         self.signals = signals
         self.meters = Meters()
+        self.teller: Tells | None = None
         self._writer = engine.execution_options(writes=True)
         options: dict[str, Any] = {"writes": False}
         if engine.dialect.name == "postgresql":
@@ -79,11 +92,17 @@ class Store:
             if note is not None:
                 note(session)
             transaction.commit()
-        self.meters.merge(session.counted)
+        self._committed(session)
         if note is not None:
             self._note = None
         if answer is not None:
             raise answer
+
+    def _committed(self, session: Session) -> None:
+        """Count and pass on what a transaction has changed."""
+        self.meters.merge(session.counted)
+        if session.touched and self.teller is not None:
+            self.teller.mark(session.touched)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -93,6 +112,8 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
+        if self.teller is not None:
+            self.teller.close()
         self.signals.close()
         self.engine.dispose()
 
@@ -159,8 +180,19 @@ def set_pragmas(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> No
 def begin(connection: Connection) -> None:
     """Begin on SQLite: a writer takes the write lock at once, so it never finds out half-way that it is too late."""
     writes = connection.get_execution_options().get("writes", True)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.info.get("writes") is not writes:
+        at_once(connection, f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.info["writes"] = writes
+    at_once(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def at_once(connection: Connection, sql: str) -> None:
+    """Hand a statement without a result to the driver: SQLAlchemy's own way takes as long as a whole SELECT."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute(sql)
+    except sqlite3.Error as error:
+        raise wrapped(connection, sql, {}, error) from error
 
 
 def run(

@@ -90,7 +90,10 @@ class Race(Base, table=True):
 
 
 class Rung(Base, table=True):
-    """One rung of a race. Its row is locked while the rung is judged or gets jobs; `recipes` counts those with jobs."""
+    """One rung of a race. Its row is locked while the rung is judged or gets jobs; `recipes` counts those with jobs.
+
+    version: counts the changes of the rung's standings, in the transactions that change them.
+    """
 
     __tablename__ = "rung"
     __table_args__ = (CheckConstraint("numerator > 0 AND denominator > 0 AND chunks > 0", name="positive"),)
@@ -100,6 +103,7 @@ class Rung(Base, table=True):
     denominator: int
     chunks: int
     recipes: int = 0
+    version: int = Field(default=0, sa_type=BigInteger)
 
 
 class Recipe(Base, table=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from db.session import Session
 from db.store import Stored, run
@@ -89,6 +89,14 @@ def cancel(session: Session, task_id: str, now: datetime) -> None:
     """Note that nobody waits for a task any more. The first time stays."""
     values = {"cancelled_at": now}
     run(session, update(TASK).where(TASK.c.id == task_id, TASK.c.cancelled_at.is_(None)).values(**values))
+
+
+def sweep(session: Session, before: datetime) -> int:
+    """Forget the tasks of before that nobody is at work on, and tell how many. What their calls stored stays."""
+    c = TASK.c
+    ended = or_(c.finished_at.is_(None), c.finished_at < before)
+    idle = or_(c.lease_expires_at.is_(None), c.lease_expires_at < before)
+    return run(session, delete(TASK).where(c.created_at < before, ended, idle)).rowcount
 
 
 def view(row: Stored) -> TaskView:

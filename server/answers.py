@@ -9,9 +9,10 @@ import mcp_types as types
 from errors import Refusal
 
 
-def answered(result: Mapping[str, Any]) -> types.CallToolResult:
+def answered(result: Mapping[str, Any], text: str | None = None) -> types.CallToolResult:
     """A result: the JSON object, and the same as compact text for hosts that show text only."""
-    text = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
+    if text is None:
+        text = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=dict(result))
 
 

@@ -23,10 +23,11 @@ from server.edge import Edge
 from server.limits import Counter
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
+from server.mcp_state import seal_state, state_keys
 from server.metrics import Metrics
 from server.runtime import Runtime
 from server.settings import Settings
-from server.toolbox import ScopeMissing, Tool, call, enabled, may, toolbox
+from server.toolbox import ScopeMissing, Tool, enabled, may, result_of, toolbox
 from server.traffic import Traffic, add_traffic
 from server.watching import watching
 
@@ -64,8 +65,12 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
     tools = offered(runtime)
     counter, traffic = Counter(runtime.settings), Traffic(runtime.store)
     runtime = watching(runtime, traffic, counter, tools)
-    mcp = mcp or mcp_server(parts(runtime))
-    mcp_app = mcp.streamable_http_app(transport_security=security(runtime.settings.hosts))
+    if mcp is None:
+        mcp = mcp_server(parts(runtime))
+        seal_state(mcp, parts(runtime), state_keys(runtime))
+    mcp_app = mcp.streamable_http_app(
+        transport_security=security(runtime.settings.hosts), stateless_http=not runtime.settings.legacy_sessions
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -114,7 +119,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         """What is counted, in the words of Prometheus."""
         return scrape(metrics, request)
 
-    app.router.routes.extend(mcp_app.routes)  # not mounted: a mount would answer every other path too
+    app.router.routes[:0] = mcp_app.routes  # not mounted: a mount would answer every other path too
     return app
 
 
@@ -145,7 +150,8 @@ def add_tool(app: FastAPI, runtime: Runtime, tool: Tool) -> None:
     """`POST /api/<tool>`: the arguments as a JSON object, the result as one."""
 
     async def endpoint(request: Request) -> Response:
-        return JSONResponse(await call(tool, context_of(runtime, request), await body_of(request)))
+        result = await result_of(tool, context_of(runtime, request), await body_of(request))
+        return Response(tool.written(result), media_type="application/json")
 
     schemas = {"requestBody": {"content": {"application/json": {"schema": flat(tool.input_schema)}}, "required": True}}
     app.add_api_route(

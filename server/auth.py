@@ -59,7 +59,7 @@ class Gate:
             return
         if "igla.request_id" not in scope:
             scope["igla.request_id"] = str(uuid4())
-        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = read_headers(scope)
         try:
             check_origin(headers, self.runtime.settings.hosts)
             streamed = scope["method"] == "PUT" and scope["path"].startswith(STREAMED)
@@ -112,6 +112,15 @@ def check_origin(headers: dict[str, str], hosts: list[str]) -> None:
     origin = headers.get("origin")
     if origin is not None and host_name(netloc_of(origin)) not in hosts:
         raise WrongOrigin("The Origin header is not one of this server's names.")
+
+
+READ = {name.encode(): name for name in ("host", "origin", "content-length", "authorization")}
+"""Headers that the gate reads."""
+
+
+def read_headers(scope: Scope) -> dict[str, str]:
+    """Those headers of a request, and no others: this happens at every call. Names come in lower case (ASGI)."""
+    return {READ[key]: value.decode("latin-1") for key, value in scope["headers"] if key in READ}
 
 
 def netloc_of(origin: str) -> str:

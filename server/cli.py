@@ -215,6 +215,18 @@ def arena(
     run_arena(settings_with(data=data), name, with_parent=with_parent)
 
 
+@app.command(rich_help_panel="Processes")
+def clock(
+    name: Annotated[str, typer.Option(help="Name of this clock in the log; of several, one leads.")],
+    data: DataOption = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="End when standard input closes.")] = False,
+) -> None:
+    """Do what is done now and then: remove files that nobody needs, forget old handles on calls."""
+    from server.clock_main import run_clock
+
+    run_clock(settings_with(data=data), name, with_parent=with_parent)
+
+
 @app.command()
 def work(
     server: Annotated[str | None, typer.Option(envvar="IGLA_SERVER", help="Address of the server.")] = None,

@@ -30,6 +30,10 @@ HINTS = {
 """How long a client may keep an answer. What depends on the caller is private."""
 
 
+IN_HEADERS = "x-mcp-header"
+"""What a schema says of an argument that also travels in a header of its own. No tool of igla has such arguments."""
+
+
 def parts_of(tools: Mapping[str, Tool], context_for: Callable[[Any], Context], unlisted: Collection[str] = ()) -> Parts:
     """All that igla offers over MCP with these tools. context_for: of a transport's request, which is None on stdio.
     unlisted: tools that answer but stand in no list.
@@ -91,7 +95,8 @@ def mcp_server(parts: Parts) -> Server[dict[str, Any]]:
     async def complete(ctx: Call, params: types.CompleteRequestParams) -> types.CompleteResult:
         return await completed(parts, parts.context_for(ctx.request), params)
 
-    schemas = {name: offer.definition.input_schema for name, offer in parts.tools.items()}
+    every = {name: offer.definition.input_schema for name, offer in parts.tools.items()}
+    schemas = {name: schema for name, schema in every.items() if IN_HEADERS in str(schema)}
     server: Server[dict[str, Any]] = Server(
         "igla",
         version="0.1.0",
@@ -99,7 +104,7 @@ def mcp_server(parts: Parts) -> Server[dict[str, Any]]:
         description="Races between training recipes, measured by the server.",
         instructions=parts.instructions,
         cache_hints=HINTS,  # type: ignore[arg-type]  # the keys are the SDK's own literals
-        get_tool_input_schema=schemas.get,  # else the SDK lists every tool at every call
+        get_tool_input_schema=schemas.get,  # else the SDK lists every tool, and walks its schema, at every call
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         on_list_prompts=list_prompts,

@@ -10,7 +10,7 @@ from errors import Refusal
 from server.answers import answered, refused
 from server.mcp_parts import Answer, Call, Offer
 from server.task_kinds import KINDS
-from server.toolbox import Tool, call, may
+from server.toolbox import Tool, may, result_of
 from tools import LARGEST, Context
 
 OPTIONS = "^[a-z0-9_]+\\.[a-z0-9_]+$"
@@ -33,7 +33,8 @@ def offer(tool: Tool, context_for: Callable[[Any], Context]) -> Offer:
 
         context = replace(context_for(ctx.request), report=report)
         try:
-            return answered(await call(tool, context, params.arguments or {}))
+            result = await result_of(tool, context, params.arguments or {})
+            return answered(tool.dumped(result), tool.written(result).decode())
         except Refusal as refusal:
             return refused(refusal)
 

@@ -10,8 +10,10 @@ from uuid import uuid4
 
 from db import artifacts
 from db.calls import Watch
+from db.changes import Teller
 from db.store import Store, open_store
 from server.draining import Draining
+from server.live import Live
 from server.railway.deployer import Deployer
 from server.settings import Settings
 from server.tracks import corpus_of
@@ -43,6 +45,7 @@ class Runtime:
     watches: tuple[Watch, ...] = ()
     draining: Draining = field(default_factory=Draining)
     deployers: list[Deployer] = field(default_factory=list)
+    live: Live
 
     def corpus(
         self, name: str, heldout: Heldout = "public", validation_bytes: int = 64 * 1024, test_bytes: int = 256 * 1024
@@ -143,9 +146,12 @@ class Runtime:
 def open_runtime(settings: Settings) -> Runtime:
     """Make the data folder where it is missing, bring the database up to date and open it."""
     settings.artifact_folder.mkdir(parents=True, exist_ok=True)
+    store = open_store(settings.store_url)
+    store.teller = Teller(store.transaction)
     return Runtime(
         settings=settings,
-        store=open_store(settings.store_url),
+        store=store,
+        live=Live(store),
         artifacts=open_artifacts(settings.artifact_place),
         uploads=Uploads(settings.data.resolve() / "uploads"),
         glossary=read_glossary(ROOT / "GLOSSARY.md"),

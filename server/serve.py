@@ -35,7 +35,7 @@ class TokenNeeded(Refusal):
 
 
 def serve_all(settings: Settings) -> None:
-    """Run the web process until a signal; engines, a scorer and an arena run beside it and end with it.
+    """Run the web process until a signal; engines, a scorer, an arena and a clock run beside it and end with it.
 
     The address is printed on standard error when it answers, which with port 0 is the way to learn it.
     """
@@ -52,6 +52,7 @@ def serve_all(settings: Settings) -> None:
             settings.engine_count,
             scorers=settings.scorer_count,
             arenas=arena_count(runtime),
+            clocks=settings.clock_count,
             store=runtime.store,
         )
         server = Server(
@@ -59,12 +60,18 @@ def serve_all(settings: Settings) -> None:
             runtime.draining,
             settings.grace_seconds,
             before=engines.drain,
-            wake=runtime.store.signals.wake_all,
+            wake=lambda: wake(runtime),
         )
         with Flushing(runtime.store), engines:
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201
             print(f"connect an agent: igla mcp install claude --url {address}", file=sys.stderr, flush=True)  # noqa: T201
             server.run(sockets=[listening])
+
+
+def wake(runtime: Runtime) -> None:
+    """Let everybody who waits for news of the store look up, for the last time."""
+    runtime.store.signals.wake_all()
+    runtime.live.close()
 
 
 def web_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

@@ -70,6 +70,16 @@ class Settings(AccessSettings):
     railway_gap: float = Field(0.1, ge=0, le=60, description="seconds between two requests for deploys")
     deploy_off: bool = Field(False, description="change nothing at Railway, whatever else says so")
 
+    state_keys: SecretStr | None = Field(
+        None, description="keys of MCP request state, separated by commas; empty: one in the database"
+    )
+    legacy_sessions: bool = Field(
+        False, description="keep sessions for MCP clients of the older era; replicas then need sticky routing"
+    )
+
+    clocks: int | None = Field(None, ge=0, le=1, description="clock processes; default: one where engines run")
+    task_days: float = Field(7.0, gt=0, description="days after which handles on long calls are forgotten")
+
     @field_validator("admin_token", "metrics_token")
     @classmethod
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
@@ -101,6 +111,11 @@ class Settings(AccessSettings):
     def scorer_count(self) -> int:
         """Scorer processes to start."""
         return min(1, self.engine_count) if self.scorers is None else self.scorers
+
+    @property
+    def clock_count(self) -> int:
+        """Clock processes to start. Of several, on whatever machine, one leads."""
+        return min(1, self.engine_count) if self.clocks is None else self.clocks
 
     @property
     def arena_count(self) -> int:

@@ -1,4 +1,4 @@
-"""Supervisor: keeps engines, scorers, arenas alive beside a parent. One that dies is started again under its name."""
+"""Supervisor: keeps engines and their like alive beside a parent. One that dies is started again under its name."""
 
 import fcntl
 import os
@@ -66,11 +66,12 @@ class Engines:
         scorers: int = 0,
         arenas: int = 0,
         store: Store | None = None,
+        clocks: int = 0,
     ) -> None:
         self.settings = settings
         self.store = store
         self.output = output
-        self.kinds = {"engine": count, "scorer": scorers, "arena": arenas}
+        self.kinds = {"engine": count, "scorer": scorers, "arena": arenas, "clock": clocks}
         self.running: dict[str, Child] = {}
         self.ending = threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)

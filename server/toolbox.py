@@ -50,6 +50,15 @@ class Tool:
     arguments: type[BaseModel]
     result: TypeAdapter[Any]
 
+    def dumped(self, result: Any) -> dict[str, Any]:
+        """A result as a JSON object."""
+        dumped: dict[str, Any] = self.result.dump_python(result, mode="json")
+        return dumped
+
+    def written(self, result: Any) -> bytes:
+        """The same as compact JSON, written in one go: a fifth of the time that it takes from the object."""
+        return self.result.dump_json(result)
+
     @property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the arguments: closed, without titles, recipe fields spelt out."""
@@ -108,20 +117,18 @@ async def call(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> di
 
     Raises Refusal for all that the caller can act on; anything else is a defect and rises.
     """
+    return tool.dumped(await result_of(tool, context, arguments))
+
+
+async def result_of(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> Any:
+    """The same, with the result as the tool gave it."""
     told = facts(tool, context, arguments)
     with watched(context.watches, told):
         given = prepared(tool, context, arguments)
-        return await run(tool, audited(context, told), given)
-
-
-async def run(tool: Tool, context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the tool; its result as a JSON object."""
-    if inspect.iscoroutinefunction(tool.function):
-        result = await tool.function(context, **given)
-    else:
-        result = await asyncio.to_thread(tool.function, context, **given)
-    dumped: dict[str, Any] = tool.result.dump_python(result, mode="json")
-    return dumped
+        context = audited(context, told)
+        if inspect.iscoroutinefunction(tool.function):
+            return await tool.function(context, **given)
+        return await asyncio.to_thread(tool.function, context, **given)
 
 
 SUBJECTS = ("race", "job_id", "entry_id", "worker", "track")

@@ -23,7 +23,11 @@ class Served:
     def __init__(self, data: Path, *options: str, env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", "--data", str(data), *options]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**QUICK_END, **os.environ, **(env or {})}
+            command,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**QUICK_END, **os.environ, "IGLA_CLOCKS": "0", **(env or {})},
         )
         assert self.process.stderr is not None
         lines = iter(self.process.stderr.readline, "")

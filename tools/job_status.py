@@ -37,7 +37,7 @@ def job_status(
     with context.store.reading() as session:
         job = queue.job(session, job_id)
         curve = samples.curve(session, job_id)
-        decisions = samples.decisions(session, job_id=job_id, limit=50)
+        decisions = samples.decisions(session, about=job, limit=50)
         went_wrong = job.state == "errored" or (job.state in ("queued", "running") and job.fence > 0)
         log_tail = job_log.tail(session, job_id) if went_wrong else ""
     provenance = curve[-1].provenance if curve else None

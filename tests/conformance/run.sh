@@ -29,6 +29,7 @@ trap 'for one in "${servers[@]}"; do kill "$one" 2> /dev/null || true; wait "$on
 start() {  # NAME PATTERN COMMAND...: run a server; its address, after the pattern in what it says, goes to $url
     local name=$1 pattern=$2 server
     shift 2
+    : > "$work/$name"  # on a busy machine the server's own shell makes it later than it is read
     "$@" 2> "$work/$name" &
     server=$!
     servers+=("$server")

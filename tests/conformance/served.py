@@ -45,7 +45,7 @@ def fixtures(runtime):
 
 def main(port):
     with tempfile.TemporaryDirectory() as data, socket.create_server(("127.0.0.1", port)) as listening:
-        runtime = open_runtime(Settings(data=Path(data), port=port))
+        runtime = open_runtime(Settings(data=Path(data), port=port, legacy_sessions=True))
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
         print(f"conformance fixtures at {address}", file=sys.stderr, flush=True)  # noqa: T201
         config = uvicorn.Config(create_app(runtime, fixtures(runtime)), http="h11", log_level="warning")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from db import queue
+from db import leaderboard, queue
 from db.leaderboard import InvalidCursor, decode, leader
 from db.results import results
 from errors import InvalidValue
@@ -148,3 +148,47 @@ def test_results_have_every_recipe_in_the_order_of_submission_with_its_numbers_o
     assert (failed.recipe, failed.bpbs, failed.lost) == ("a", (), "diverged: at once")
     assert (still_open.recipe, still_open.mean, still_open.lost) == ("c", None, None)
     assert still_open.canonical == '{"step_bytes":10}'
+
+
+def test_a_remembered_page_is_what_the_rows_say_after_every_change(world):
+    race = world.race(seeds=(1, 2))
+    other = world.race("other", seeds=(1,))
+    reads = []
+
+    def agrees():
+        for one in (race, other):
+            for provenance in ("measured", "claimed"):
+                with world.store.reading() as session:
+                    slow = leaderboard.read(session, one, 3, None, provenance)
+                    assert leaderboard.rows(session, one, 3, None, provenance) == slow
+                    assert leaderboard.rows(session, one, 3, None, provenance) == slow
+                reads.append(slow.rows)
+
+    agrees()
+    for number in range(4):
+        digest = f"{number:064}"
+        world.run_recipe(race, digest, (3.0 - number / 10, 3.0), provenance="claimed" if number == 2 else "measured")
+        agrees()
+    (job,) = world.submit(other, "b" * 64)
+    ticket = world.claim_one(race_id=other.id)
+    world.finish(ticket, 2.5, provenance="claimed")
+    agrees()
+    world.finish(ticket, 2.0)
+    agrees()
+    assert world.job(job.id).provenance == "measured"
+    lost = world.submit(race, "e" * 64)
+    world.do(queue.cancel, lost[0].id, world.now, "no need", judge=world.judge)
+    agrees()
+    assert len({rows for rows in reads}) >= 7
+
+
+def test_a_board_that_did_not_change_is_read_once_however_often_it_is_asked_for(world, monkeypatch):
+    race = world.race(seeds=(1,))
+    world.run_recipe(race, "a" * 64, (2.0,))
+    asked = []
+    monkeypatch.setattr(leaderboard, "read", lambda *args, read=leaderboard.read: asked.append(1) or read(*args))
+    boards = [world.board(race, limit=7) for _ in range(5)]
+    assert len(asked) == 1 and all(board == boards[0] for board in boards)
+    world.run_recipe(race, "b" * 64, (1.0,))
+    assert [row.recipe[0] for row in world.board(race, limit=7).rows] == ["b", "a"]
+    assert len(asked) == 2

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, inspect, select, text, update
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from db import migrate, workers
 from db.migrate import StoreTooNew
@@ -224,6 +224,24 @@ def test_sqlite_connections_are_set_up_for_many_processes(tmp_path):
         assert (ask("journal_mode"), ask("foreign_keys"), ask("synchronous")) == ("wal", 1, 1)
         assert ask("busy_timeout") >= 5000
     store.close()
+
+
+def test_a_writer_that_waits_too_long_is_told_so_and_its_connection_goes_on(tmp_path):
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    first, second = open_store(url), open_store(url, connections=1)
+    with second.reading() as session:
+        run(session, text("PRAGMA busy_timeout=1"))
+    with first.transaction():
+        with pytest.raises(OperationalError, match="locked"), second.transaction():
+            pass
+        assert names(second) == []
+    with second.transaction() as session:
+        run(session, insert(WORKER), [row("later")])
+    with second.reading() as session, pytest.raises(OperationalError, match="readonly"):
+        run(session, insert(WORKER), [row("never")])
+    assert names(second) == ["later"]
+    first.close()
+    second.close()
 
 
 def test_a_url_as_platforms_give_it_gets_the_driver_that_is_installed():

@@ -30,7 +30,7 @@ PLAN = {"race": "planned", "plan": {"base": TINY, "budget_bytes": 9 * 256 * 4, "
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory):
-    opened = open_runtime(Settings(data=tmp_path_factory.mktemp("tasks")))
+    opened = open_runtime(Settings(data=tmp_path_factory.mktemp("tasks"), legacy_sessions=True))
     yield opened
     opened.store.close()
 

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -73,7 +74,19 @@ def tracks(own: Path | None = None) -> dict[str, Track]:
     """Every track by name, in alphabetical order; `own` is the operator's folder. Raises BadTrack."""
     folders = [OWN, *([own] if own is not None else [])]
     files = {file.stem: file for folder in folders for file in sorted(folder.glob("*.json"))}
-    return {name: track_from(name, files[name].read_bytes()) for name in sorted(files)}
+    return {name: track_at(files[name], written_at(files[name])) for name in sorted(files)}
+
+
+def written_at(file: Path) -> tuple[int, int]:
+    """What tells that a file is another one than before."""
+    found = file.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=256)
+def track_at(file: Path, _written: tuple[int, int]) -> Track:
+    """The track of a file, read again when it is written again: every call of the board asks for all tracks."""
+    return track_from(file.stem, file.read_bytes())
 
 
 def track_from(name: str, data: bytes) -> Track:
