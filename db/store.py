@@ -13,7 +13,7 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, crea
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from db import postgresql
+from db import postgresql, tables_web  # noqa: F401  # a store has every table
 from db.migrate import upgrade
 from db.session import Session
 from db.signals import Signals

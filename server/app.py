@@ -18,6 +18,8 @@ from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
+from server.pages import add_pages
+from server.pages.refusals import answer
 from server.runtime import Runtime
 from server.toolbox import Tool, call, enabled, toolbox
 
@@ -78,6 +80,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
     for tool in tools.values():
         add_tool(app, runtime, tool)
     add_artifacts(app, runtime)
+    add_pages(app, runtime)
 
     @app.get("/healthz", tags=["health"])
     def healthz() -> dict[str, str]:
@@ -166,17 +169,19 @@ async def no_route(request: Request, error: Exception) -> Response:
     kind = {404: UnknownRoute, 405: WrongMethod}.get(error.status_code)
     if kind is None:
         return JSONResponse({"code": "refused", "message": error.detail, "next_step": ""}, error.status_code)
-    answer = refused(kind("Nothing answers to this address." if kind is UnknownRoute else "It takes another method."))
-    answer.headers.update(error.headers or {})
-    return answer
+    refusal = kind("Nothing answers to this address." if kind is UnknownRoute else "It takes another method.")
+    told = answer(request, refusal, refused(refusal))
+    told.headers.update(error.headers or {})
+    return told
 
 
 async def defect(request: Request, error: Exception) -> Response:
     """A mistake of ours: the log has it, the caller gets a code."""
-    return refused(Defect("The server made a mistake."))
+    mistake = Defect("The server made a mistake.")
+    return answer(request, mistake, refused(mistake))
 
 
 async def refuse(request: Request, error: Exception) -> Response:
     """A refusal raised by a route."""
     assert isinstance(error, Refusal)
-    return refused(error)
+    return answer(request, error, refused(error))

@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db import tokens
 from db.tokens import Principal
 from errors import Refusal
+from server.pages.door import Door
+from server.pages.refusals import answer
 from server.runtime import Runtime
 from tools import Context
 
@@ -65,6 +67,7 @@ class Gate:
         self.runtime = runtime
         self.remembered: dict[str, tuple[float, Principal | None]] = {}
         self.tokens_exist = (-math.inf, False)
+        self.door = Door(runtime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through with `scope["igla.principal"]` set, or answer with a refusal."""
@@ -78,13 +81,28 @@ class Gate:
             streamed = scope["method"] == "PUT" and scope["path"].startswith(STREAMED)
             if not streamed and int(headers.get("content-length", "0") or 0) > LARGEST_BODY:
                 raise BodyTooLarge(f"A request may have {LARGEST_BODY} bytes.")
-            principal = await self.principal(headers.get("authorization", ""))
+            principal = await self.caller(scope, headers)
             scope["igla.principal"] = principal
             scope["user"] = session_owner(principal)
         except Refusal as refusal:
-            await refused(refusal)(scope, receive, send)
+            await answer(Request(scope), refusal, refused(refusal))(scope, receive, send)
             return
         await self.app(scope, receive if streamed else limited(receive), send)
+
+    async def caller(self, scope: Scope, headers: dict[str, str]) -> Principal:
+        """Who asks: a token's owner, the local operator, or a browser with a cookie that asks for a page."""
+        authorization = headers.get("authorization", "")
+        if authorization:
+            return await self.principal(authorization)
+        from_browser = await self.door.principal(scope, headers)
+        if from_browser is not None and scope["igla.is_session"]:
+            return from_browser
+        try:
+            return await self.principal("")
+        except Unauthorized:
+            if from_browser is None:
+                raise
+            return from_browser
 
     async def principal(self, authorization: str) -> Principal:
         """The caller's name and scopes."""

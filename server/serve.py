@@ -38,7 +38,9 @@ def serve_all(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(create_app(runtime), http="h11", log_level="warning"))
+        app = create_app(runtime)
+        server = uvicorn.Server(uvicorn.Config(app, http="h11", log_level="warning"))
+        app.state.is_ending = lambda: server.should_exit
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
         with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
             print(f"igla serves {address}  (MCP at {address}/mcp)", file=sys.stderr, flush=True)  # noqa: T201

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
     read_only: bool = Field(False, description="offer only the tools that change nothing")
 
+    public_board: bool = Field(False, description="anybody may look at races, runs, the arena and the glossary")
+
     @field_validator("admin_token")
     @classmethod
     def empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:

@@ -1,0 +1,44 @@
+"""Pages: the dashboard, rendered by the server. One small module a page; they read what the tools read.
+
+Every page works without JavaScript; with it, its parts follow what happens. `door` says who may see what, `shell` puts
+the frame around a page, `live` tells what has changed.
+"""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse, Response
+
+from errors import InvalidValue
+from server.runtime import Runtime
+
+
+def add_pages(app: FastAPI, runtime: Runtime) -> None:
+    """Add every page, its live parts and the files that pages use. `app.state.is_ending` ends the streams."""
+    from server.pages.arena import add_arena
+    from server.pages.connect import add_connect
+    from server.pages.events import add_events
+    from server.pages.files import add_files
+    from server.pages.glossary import add_glossary
+    from server.pages.live import Hub
+    from server.pages.matrix import add_matrix
+    from server.pages.queue import add_queue
+    from server.pages.race import add_race
+    from server.pages.races import add_races
+    from server.pages.run import add_run
+    from server.pages.sign_in import add_sign_in
+
+    app.state.is_ending = lambda: False
+    for add in (add_races, add_race, add_matrix, add_run, add_queue, add_arena, add_glossary, add_connect, add_sign_in):
+        add(app, runtime)
+    add_files(app)
+    add_events(app, runtime, Hub(lambda: app.state.is_ending()))
+    app.add_exception_handler(RequestValidationError, bad_address)
+
+
+async def bad_address(request: Request, error: Exception) -> Response:
+    """An address with a value that cannot be."""
+    from server.pages.refusals import answer
+
+    refusal = InvalidValue("The address has a part that cannot be.")
+    body = {"code": refusal.code, "message": refusal.message, "next_step": refusal.next_step}
+    return answer(request, refusal, JSONResponse(body, refusal.status))
