@@ -26,6 +26,11 @@ class Refusal(Exception):
         """What the caller should do now."""
         return " ".join(inspect.cleandoc(type(self).__doc__ or "").split())
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an answer over HTTP carries beside it, such as when to ask again."""
+        return {}
+
 
 class UnknownName(Refusal):
     """Use one of the names that exist; `igla glossary` and the tool schemas list them."""

@@ -24,6 +24,7 @@ from benchmarks.bare_server import bare_serving
 from tests.serving import Served, serving
 
 TOKEN = "bench-secret"
+ENVIRONMENT = {"IGLA_ADMIN_TOKEN": TOKEN, "IGLA_RATE": "1000000/minute"}
 PLAN = {"base": {}, "budget_bytes": 9 * 256 * 64, "seeds": [1, 2, 3]}
 
 
@@ -70,7 +71,7 @@ def main() -> None:
     times, rounds = (300, 3) if "--quick" in sys.argv else (1000, 5)
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder) / "ours", "--engines", "0", env={"IGLA_ADMIN_TOKEN": TOKEN}) as ours,
+        serving(Path(folder) / "ours", "--engines", "0", env=ENVIRONMENT) as ours,
         bare_serving(Path(folder), TOKEN) as (bare_url, bare_pid, bare_job),
     ):
         job = job_of(ours)  # waits until the corpus is built, so nothing else works in the process afterwards

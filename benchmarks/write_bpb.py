@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from math import log
 from pathlib import Path
 from statistics import median
+from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import tell
 from benchmarks.stores import fill_jobs, fill_runs, postgres, race_database
-from db import artifacts, leaderboard, queue, samples
+from db import artifacts, audit, leaderboard, queue, samples
 from db.races import RaceView
 from db.samples import Batch, SampleIn
 from db.store import Store, open_store
@@ -54,7 +55,11 @@ def write(store: Store, ticket: queue.Ticket, step: int, bpb: float) -> str:
         job_id=ticket.job_id, fence=ticket.fence, samples=(one,), effective_digest=ticket.recipe_digest,
         provenance="measured", checkpoint="checkpoint", environment="e", receipt="{}", lease_seconds=60,
     )  # fmt: skip
-    with store.transaction() as session:
+    entry = audit.Entry(
+        at=datetime.now(UTC), principal="bench", credential="igla_12345678", doorway="http", action="write_bpb",
+        request_id=str(uuid4()), subject={"job_id": ticket.job_id},
+    )  # fmt: skip
+    with store.noting(lambda session: audit.add(session, entry)).transaction() as session:
         return samples.write(session, batch, judge, datetime.now(UTC)).decision.action
 
 

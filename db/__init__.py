@@ -5,3 +5,5 @@ table rows stay inside this package. A refusal is raised before anything is chan
 back. Statements go through the tables themselves (`JOB.c.state`), never through loaded objects: a row is read again
 rather than remembered. Read `queue` first, then `taking`, `samples` and `rungs`; `statements` says how they are sent.
 """
+
+from db import tables_audit as tables_audit  # its tables belong to the catalogue

@@ -4,7 +4,7 @@ A `Watch` is told when a call begins, and may refuse it (rate limits); it is tol
 metrics, traces, traffic). Watches change nothing of a call, and each is one new object in `Runtime.watches`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -30,7 +30,7 @@ class Call:
     credential: str
     doorway: str
     request_id: str
-    subject: dict[str, str]
+    subject: Mapping[str, str]
 
 
 class Watch(Protocol):

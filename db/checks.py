@@ -62,7 +62,7 @@ class SampleIn:
 class Batch:
     """Samples of one job. `checkpoint` and `receipt` belong to the last of them.
 
-    measured_by: who computed them, or says to have.
+    measured_by: who computed them, or says to have. owner: of whom the claim must be, None for the server itself.
     """
 
     job_id: str
@@ -75,6 +75,7 @@ class Batch:
     receipt: str | None
     lease_seconds: float
     measured_by: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

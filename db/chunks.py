@@ -49,13 +49,22 @@ class RequestView:
 
 
 def request(
-    session: Session, job_id: str, fence: int, steps: int | None, now: datetime, lease_seconds: float | None = None
+    session: Session,
+    job_id: str,
+    fence: int,
+    steps: int | None,
+    now: datetime,
+    lease_seconds: float | None = None,
+    owner: str | None = None,
 ) -> RequestView:
     """Ask for the next chunk of a held job, and renew its lease where `lease_seconds` is given.
 
     An open request of this holder is given back instead of a second one; of a job that ended, the one that ended it.
+    owner: of whom the claim must be.
     """
     job = jobs.locked(session, job_id)
+    if job.fence == fence:
+        jobs.refuse_others(job, owner)
     if not jobs.holds(job, fence):
         last = last_answered(session, job) if job.fence == fence and job.state in ENDED else None
         if last is None:

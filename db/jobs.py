@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -37,6 +38,13 @@ class LeaseLost(Refusal):
 
     code = "lease_lost"
     status = 409
+
+
+class NotYourClaim(Refusal):
+    """Claim a job of your own: this one belongs to the principal that claimed it."""
+
+    code = "not_your_claim"
+    status = 403
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,23 +165,43 @@ def holds(row: Stored, fence: int) -> bool:
     return bool(row.state == "running" and row.fence == fence)
 
 
-def lost(session: Session, job_id: str, fence: int) -> LeaseLost:
-    """The refusal of a late writer. A job that never was is refused as unknown."""
-    found = job(session, job_id)
-    return LeaseLost(f"The job is {found.state} with fence {found.fence}; the call has fence {fence}.")
+def refuse_others(row: Stored, owner: str | None) -> None:
+    """Refuse (NotYourClaim) who did not claim the job. owner: None for the server itself and operators."""
+    if owner is not None and row.claimed_by not in (None, owner):
+        raise NotYourClaim("Another principal claimed the job.")
 
 
-def change(session: Session, job_id: str, fence: int, values: Mapping[str, Any], was: str = "running") -> None:
-    """Change the one row that has this fence and is in this state. Anything else is LeaseLost."""
-    new = {f"new_{name}": value for name, value in values.items()}
-    if changing(tuple(sorted(values))).count(session, of=job_id, held=fence, was=was, **new) != 1:
-        raise lost(session, job_id, fence)
+def lost(session: Session, job_id: str, fence: int, owner: str | None = None) -> Refusal:
+    """The refusal of a late writer, or of one whose claim it is not. A job that never was is refused as unknown."""
+    row = ONE.one_or_none(session, job_id=job_id)
+    if row is None:
+        raise unknown("job", job_id, ())
+    if row.fence == fence:
+        refuse_others(row, owner)
+    return LeaseLost(f"The job is {row.state} with fence {row.fence}; the call has fence {fence}.")
+
+
+def change(
+    session: Session, job_id: str, fence: int, values: Mapping[str, Any], was: str = "running", owner: str | None = None
+) -> None:
+    """Change the one row that has this fence, is in this state and, where an owner is named, is that owner's claim.
+
+    Anything else is LeaseLost or NotYourClaim.
+    """
+    new: dict[str, Any] = {f"new_{name}": value for name, value in values.items()}
+    if owner is not None:
+        new["owner"] = owner
+    if changing(tuple(sorted(values)), owner is not None).count(session, of=job_id, held=fence, was=was, **new) != 1:
+        raise lost(session, job_id, fence, owner)
 
 
 @lru_cache(maxsize=64)
-def changing(names: tuple[str, ...]) -> Prepared:
+def changing(names: tuple[str, ...], owned: bool) -> Prepared:
     """The statement that changes these columns of a job, prepared."""
-    return Prepared(lambda _: change_job(names))
+    if not owned:
+        return Prepared(lambda _: change_job(names))
+    mine = or_(JOB.c.claimed_by.is_(None), JOB.c.claimed_by == bindparam("owner"))
+    return Prepared(lambda _: change_job(names).where(mine))
 
 
 def change_job(names: tuple[str, ...]) -> Update:

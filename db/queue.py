@@ -24,6 +24,7 @@ from db.curves import supersede
 from db.jobs import (
     JobView,
     LeaseLost,
+    NotYourClaim,
     RecipeText,
     change,
     enqueue,
@@ -33,6 +34,7 @@ from db.jobs import (
     joined,
     locked,
     lost,
+    refuse_others,
     view,
 )
 from db.judge import Judge
@@ -45,8 +47,8 @@ from db.taking import take
 from errors import InvalidValue, Refusal, shown
 
 __all__ = [
-    "JobNotQueued", "JobView", "LeaseLost", "QueueEmpty", "RecipeText", "Ticket", "cancel", "claim", "counts", "fail",
-    "heartbeat", "job", "jobs", "release", "restart", "submit", "ticket",
+    "JobNotQueued", "JobView", "LeaseLost", "NotYourClaim", "QueueEmpty", "RecipeText", "Ticket", "cancel", "claim",
+    "counts", "fail", "heartbeat", "job", "jobs", "release", "restart", "submit", "ticket",
 ]  # fmt: skip
 
 
@@ -130,18 +132,22 @@ def claim(
     judge: Judge,
     race_id: str | None = None,
     n: int = 1,
+    claimed_by: str | None = None,
 ) -> list[Ticket]:
     """Take up to `n` free jobs: higher priority first, then those whose lease ended, then the order of submission.
 
     A job whose attempts have stored nothing MAX_ATTEMPTS times becomes errored instead, and its rung is judged;
     one that was abandoned and whose recipe is lost meanwhile is cancelled. Nothing free is QueueEmpty.
+    claimed_by: the principal to whom the claims belong; None: to whoever knows the fence.
     """
     taken: list[Stored] = []
+    changed = False
     while len(taken) < n:
-        rows = take(session, worker, now, lease_seconds, race_id, n - len(taken))
+        rows = take(session, worker, now, lease_seconds, race_id, n - len(taken), claimed_by)
         if not rows:
             break
         for row in rows:
+            changed = True
             if row.is_lost:
                 drop(session, row, now)
             elif row.barren > MAX_ATTEMPTS:
@@ -150,7 +156,8 @@ def claim(
                 rewind(session, row, now)
                 taken.append(row)
     if not taken:
-        return nothing_free(session, now, race_id)
+        session.is_quiet = not changed
+        raise nothing_free(session, now, race_id)
     return [ticket_of(row, races.by_id(session, row.race_id)) for row in taken]
 
 
@@ -163,14 +170,14 @@ DESCRIBED = Prepared(
 )
 
 
-def nothing_free(session: Session, now: datetime, race_id: str | None) -> list[Ticket]:
-    """Raise QueueEmpty with the number of running jobs and the seconds until the next lease ends."""
+def nothing_free(session: Session, now: datetime, race_id: str | None) -> QueueEmpty:
+    """The answer with the number of running jobs and the seconds until the next lease ends."""
     here = () if race_id is None else (JOB.c.race_id == race_id,)
     counts = select(func.count(), func.min(JOB.c.lease_expires_at)).where(state_is(JOB, "running"), *here)
     running, ends = run(session, counts).one()
-    if not running:
-        raise QueueEmpty("No job is queued or running.")
-    raise QueueEmpty(f"{running} jobs run; the next lease ends in {max(0.0, (ends - now).total_seconds()):.0f} s.")
+    left = max(0.0, (ends - now).total_seconds()) if running else 0.0
+    said = f"{running} jobs run; the next lease ends in {left:.0f} s." if running else "No job is queued or running."
+    return QueueEmpty(said)
 
 
 def ticket_of(row: Stored, race: RaceView) -> Ticket:
@@ -217,23 +224,29 @@ def ticket(session: Session, job_id: str, fence: int, now: datetime) -> Ticket:
     return ticket_of(row, races.by_id(session, row.race_id))
 
 
-def heartbeat(session: Session, job_id: str, fence: int, now: datetime, lease_seconds: float) -> datetime:
-    """Renew a lease, also one that has ended if nobody else has claimed the job. Gives its new end."""
+def heartbeat(
+    session: Session, job_id: str, fence: int, now: datetime, lease_seconds: float, owner: str | None = None
+) -> datetime:
+    """Renew a lease, also one that has ended if nobody else has claimed the job. Gives its new end.
+
+    owner: of whom the claim must be. Raises LeaseLost, NotYourClaim.
+    """
     ends = now + timedelta(seconds=lease_seconds)
-    change(session, job_id, fence, {"lease_expires_at": ends})
+    change(session, job_id, fence, {"lease_expires_at": ends}, owner=owner)
     return ends
 
 
-def release(session: Session, job_id: str, fence: int, now: datetime, reason: str) -> JobView:
+def release(session: Session, job_id: str, fence: int, now: datetime, reason: str, owner: str | None = None) -> JobView:
     """Give a job back to the queue and say why. What was stored stays; the next claim gets a new fence.
 
     If another seed of its recipe was lost at this rung meanwhile, nobody needs it: it is cancelled.
     """
     row = held(session, job_id, fence)
+    refuse_others(row, owner)
     if rungs.is_lost(session, row):
         drop(session, row, now)
     else:
-        values = {"state": "queued", "worker": None, "lease_expires_at": None, "reason": reason}
+        values = {"state": "queued", "worker": None, "claimed_by": None, "lease_expires_at": None, "reason": reason}
         change(session, job_id, fence, values)
     rungs.record(session, row, "release", reason, {"attempt": row.attempt}, now, job_id=job_id)
     return job(session, job_id)

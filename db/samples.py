@@ -16,7 +16,7 @@ from db import leaderboard, races, rungs
 from db.advance import ALPHA, Advanced, advance
 from db.checks import Batch, InvalidStep, SampleIn, Sorted, check_batch, sort_out
 from db.curves import SampleView, curve, peers
-from db.jobs import JobView, change, job, locked, lost
+from db.jobs import JobView, change, job, locked, lost, refuse_others
 from db.judge import Judge, RunFacts, Verdict
 from db.known import look_up
 from db.races import RaceView
@@ -72,11 +72,12 @@ def write(session: Session, batch: Batch, judge: Judge, now: datetime) -> Writte
     """Store a batch, renew the lease and decide. The caller's transaction makes it all or nothing.
 
     The holder may repeat a batch, also after the run has ended: that changes nothing but the lease. Raises LeaseLost,
-    WrongDigest, WrongEnvironment, InvalidBpb, InvalidStep, SampleConflict, ArtifactMissing.
+    NotYourClaim, WrongDigest, WrongEnvironment, InvalidBpb, InvalidStep, SampleConflict, ArtifactMissing.
     """
     row, stored, is_held, is_last = look_up(session, batch)
     if row.fence != batch.fence or row.state not in ("running", "done", "pruned"):
         raise lost(session, batch.job_id, batch.fence)
+    refuse_others(row, batch.owner)
     race = races.by_id(session, row.race_id)
     check_batch(batch, row, race.sanity)
     found = sort_out(batch, row.last_step, row.total_steps, stored)

@@ -9,6 +9,8 @@ class Session:
     def __init__(self, connection: Connection) -> None:
         self.open = connection
         self.dialect = connection.dialect.name
+        self.is_quiet = False
+        """Whether what is stored is nothing but signs of life, of which no note is taken."""
 
     def connection(self) -> Connection:
         """The open connection."""

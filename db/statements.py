@@ -53,14 +53,30 @@ class Prepared:
         cursor.close()
         return touched
 
+    def many(self, session: Session, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Send a statement without a result once for each of these values."""
+        connection = session.connection()
+        compiled, cursor = self.compiled_for(session), connection.connection.cursor()
+        bound = [compiled.bound(one) for one in rows]
+        try:
+            cursor.executemany(compiled.sql, bound)
+        except Exception as error:
+            raise wrapped(connection, compiled.sql, {}, error) from error
+        finally:
+            cursor.close()
+
+    def compiled_for(self, session: Session) -> "Compiled":
+        """The statement for the session's engine."""
+        compiled = self.compiled.get(session.dialect)
+        if compiled is None:
+            dialect = session.connection().dialect
+            compiled = self.compiled[session.dialect] = Compiled(self.build(session.dialect), dialect, self.row)
+        return compiled
+
     def sent(self, session: Session, values: Mapping[str, Any]) -> tuple["Compiled", Any]:
         """The driver's cursor after the statement was executed."""
         connection = session.connection()
-        compiled = self.compiled.get(session.dialect)
-        if compiled is None:
-            compiled = self.compiled[session.dialect] = Compiled(
-                self.build(session.dialect), connection.dialect, self.row
-            )
+        compiled = self.compiled_for(session)
         cursor: Any = connection.connection.cursor(**HOW[session.dialect])
         try:
             cursor.execute(compiled.sql, compiled.bound(values))

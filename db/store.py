@@ -5,8 +5,9 @@ SQLite (WAL) by default, PostgreSQL by URL. On SQLite an acknowledged write surv
 with that uses PostgreSQL.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, create_engine, event
@@ -40,6 +41,10 @@ class Answer(Refusal):
     """Read the message: it answers the call. What was noted on the way is stored."""
 
 
+Note = Callable[[Session], None]
+"""Writes what a transaction carries beside its own."""
+
+
 class Store:
     """An open database. `signals` wake who waits for what others write."""
 
@@ -51,16 +56,31 @@ class Store:
         if engine.dialect.name == "postgresql":
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reader = engine.execution_options(**options)
+        self._note: Note | None = None
+
+    def noting(self, note: Note) -> "Store":
+        """The same store, whose first transaction that commits a change also carries what `note` writes."""
+        seen = copy(self)
+        seen._note = note
+        return seen
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A session that commits at the end, and rolls back when anything but an Answer is raised. Keep it short."""
         with self._writer.connect() as connection, connection.begin() as transaction:
+            session, answer = Session(connection), None
             try:
-                yield Session(connection)
-            except Answer:
-                transaction.commit()
-                raise
+                yield session
+            except Answer as raised:
+                answer = raised
+            note = None if session.is_quiet else self._note
+            if note is not None:
+                note(session)
+            transaction.commit()
+        if note is not None:
+            self._note = None
+        if answer is not None:
+            raise answer
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

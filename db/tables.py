@@ -118,6 +118,7 @@ class Job(Base, table=True):
 
     position: its place in the order of submission. On PostgreSQL the sequence `job_position` counts it.
     attempt: claims so far. barren: those that stored no sample. fruitful: whether the present one stored one.
+    claimed_by: the principal whose claim it is; other principals cannot use it, whatever fence they send.
     checkpoint_step: step of the checkpoint that a new holder goes on from; last_step: step of the last sample.
     """
 
@@ -150,6 +151,7 @@ class Job(Base, table=True):
     provenance: str | None
     fence: int = Field(sa_type=BigInteger, default=0)
     worker: str | None
+    claimed_by: str | None
     lease_expires_at: datetime | None
     attempt: int = 0
     barren: int = 0
@@ -277,6 +279,7 @@ class Token(Base, table=True):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
 
 
 class Artifact(Base, table=True):

@@ -30,13 +30,19 @@ from db.tables import JOB, NEXT, NEXT_ABANDONED, RECIPE, STANDING, state_is
 
 
 def take(
-    session: Session, worker: str, now: datetime, lease_seconds: float, race_id: str | None, n: int
+    session: Session,
+    worker: str,
+    now: datetime,
+    lease_seconds: float,
+    race_id: str | None,
+    n: int,
+    claimed_by: str | None = None,
 ) -> list[Stored]:
     """The claim itself: rows as in `queue.DESCRIBED`, with `is_lost`, in the order of claims."""
     where = {} if race_id is None else {"of_race": race_id}
     lease = now + timedelta(seconds=lease_seconds)
     rows = claiming(n, race_id is not None).rows(
-        session, now=now, new_worker=worker, new_lease_expires_at=lease, **where
+        session, now=now, new_worker=worker, new_claimed_by=claimed_by, new_lease_expires_at=lease, **where
     )
     return rows if n == 1 else sorted(rows, key=lambda row: (-row.priority, row.position))
 
@@ -65,7 +71,7 @@ def taking(n: int, in_race: bool) -> Executable:
     chosen = chosen.limit(literal_column(str(n)))
     claimed = update(JOB).where(c.id == chosen.scalar_subquery() if n == 1 else c.id.in_(chosen)).values(
         state="running", fence=c.fence + 1, attempt=c.attempt + 1, barren=c.barren + 1, fruitful=False, reason=None,
-        started_at=func.coalesce(c.started_at, NOW), **new_values(JOB, ("worker", "lease_expires_at")),
+        started_at=func.coalesce(c.started_at, NOW), **new_values(JOB, ("worker", "claimed_by", "lease_expires_at")),
     )  # fmt: skip
     recipe = (select(RECIPE.c[name]).where(RECIPE.c.digest == c.recipe_digest) for name in ("name", "canonical"))
     name, canonical = (one.scalar_subquery() for one in recipe)

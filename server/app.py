@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,12 +16,18 @@ from db import races
 from errors import InvalidValue, Refusal
 from server.artifacts import add_artifacts
 from server.auth import Gate, context_of, refused
+from server.challenges import add_metadata, challenge_headers, scopes_needed
+from server.credentials import credentials_of
+from server.limits import Counter
 from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
 from server.pages import add_pages
 from server.pages.refusals import answer
 from server.runtime import Runtime
+from server.settings import Settings
 from server.toolbox import Tool, call, enabled, toolbox
+from server.traffic import Traffic, add_traffic
+from server.watching import watching
 
 REFUSAL = {
     "type": "object",
@@ -55,15 +61,18 @@ class Defect(Refusal):
 def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> FastAPI:
     """The web application over an open runtime, with igla's MCP server or another."""
     tools = offered(runtime)
+    counter, traffic = Counter(runtime.settings), Traffic(runtime.store)
+    runtime = watching(runtime, traffic, counter, tools)
     mcp = mcp or mcp_server(parts(runtime))
     mcp_app = mcp.streamable_http_app(transport_security=security(runtime.settings.hosts))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with mcp.session_manager.run():
-            warming = asyncio.create_task(asyncio.to_thread(runtime.corpus, "stdlib"))
-            yield
-            await asyncio.wait([warming])
+        with traffic.writing():
+            async with mcp.session_manager.run():
+                warming = asyncio.create_task(asyncio.to_thread(runtime.corpus, "stdlib"))
+                yield
+                await asyncio.wait([warming])
 
     app = FastAPI(
         title="igla",
@@ -73,14 +82,18 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         redirect_slashes=False,  # behind a proxy a redirect leads to plain HTTP; the refusal says where to go
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
-    app.add_middleware(Gate, runtime=runtime)
-    app.add_exception_handler(Refusal, refuse)
+    app.state.traffic = traffic
+    credentials = credentials_of(runtime, counter)
+    app.add_middleware(Gate, runtime=runtime, credentials=credentials, needs=scopes_needed(tools))
+    app.add_exception_handler(Refusal, refusing(runtime.settings))
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Exception, defect)
     for tool in tools.values():
         add_tool(app, runtime, tool)
     add_artifacts(app, runtime)
-    add_pages(app, runtime)
+    add_pages(app, runtime, credentials)
+    add_metadata(app, runtime.settings)
+    add_traffic(app, runtime)
 
     @app.get("/healthz", tags=["health"])
     def healthz() -> dict[str, str]:
@@ -181,7 +194,11 @@ async def defect(request: Request, error: Exception) -> Response:
     return answer(request, mistake, refused(mistake))
 
 
-async def refuse(request: Request, error: Exception) -> Response:
-    """A refusal raised by a route."""
-    assert isinstance(error, Refusal)
-    return answer(request, error, refused(error))
+def refusing(settings: Settings) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What answers for a refusal raised by a route."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return answer(request, error, refused(error, challenge_headers(error, request.scope, settings)))
+
+    return refuse

@@ -14,6 +14,8 @@ from starlette.requests import ClientDisconnect
 from db import artifacts
 from db.tokens import Principal
 from errors import InvalidValue, Refusal
+from server.auditing import call_of, noting
+from server.auth import context_of
 from server.gc import collect_one
 from server.heldout import refuse_private
 from server.ranges import Part, given, wanted
@@ -61,7 +63,7 @@ def principal_of(request: Request, scope: str) -> Principal:
     """The caller, who must have the scope; any scope includes `read`."""
     principal: Principal = request.scope["igla.principal"]
     if not principal.scopes & {scope, "admin"} and not (scope == "read" and principal.scopes):
-        raise ScopeMissing(f"This needs the scope {scope}.")
+        raise ScopeMissing(f"This needs the scope {scope}.", (scope,))
     return principal
 
 
@@ -107,6 +109,7 @@ class Receiver:
     def __init__(self, runtime: Runtime, request: Request, digest: str, kind: str) -> None:
         self.runtime, self.request, self.digest, self.kind = runtime, request, digest, kind
         self.principal = principal_of(request, kind_of(kind).scope)
+        self.context = context_of(runtime, request)
         self.part = given(request.headers.get("content-range"), request.headers.get("content-length"))
         self.largest = min(runtime.settings.artifact_limit, kind_of(kind).largest)
         self.quota = None if "admin" in self.principal.scopes else runtime.settings.artifact_quota
@@ -170,7 +173,8 @@ class Receiver:
 
     def note(self, size: int) -> None:
         """Note that the file was brought, and by whom. Raises QuotaExceeded."""
-        with self.runtime.store.transaction() as session:
+        told = call_of(self.context, "artifact upload", subject={"artifact": self.digest, "kind": self.kind})
+        with noting(self.runtime.store, told).transaction() as session:
             artifacts.offer(
                 session, self.digest, self.kind, size, utc_now(), created_by=self.principal.name, quota=self.quota
             )

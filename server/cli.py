@@ -4,7 +4,8 @@ Only what a command needs is imported when it runs: `igla serve` must be ready i
 """
 
 import sys
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,12 @@ from rich.table import Table
 from sqlalchemy.exc import DatabaseError
 
 from errors import InvalidValue, Refusal
+from server.log_commands import add_log
 from server.manual import race_manual
 from server.matrix_commands import add_matrix_commands
 from server.model_commands import add_model_commands
 from server.settings import Settings
+from server.token_commands import token
 from server.tool_commands import add_tools
 from server.track_commands import track
 from server.words import from_json, words
@@ -32,7 +35,6 @@ a command too: see the panel below; --json prints the same object as the other d
 """)  # fmt: skip
 worker = typer.Typer(no_args_is_help=True, help="Enroll, list and revoke workers whose own receipts count.")
 app.add_typer(worker, name="worker")
-token = typer.Typer(no_args_is_help=True, help="Make, list and revoke bearer tokens.")
 app.add_typer(token, name="token")
 app.add_typer(track, name="track")
 
@@ -240,9 +242,11 @@ def worker_enroll(
 ) -> None:
     """Let the samples that a worker signs count as measured. It needs a token with scope measure, too."""
     from db import workers
+    from server.auditing import by_command
     from server.runtime import open_runtime
 
-    with open_runtime(settings_with(data=data)).store.transaction() as session:
+    runtime = open_runtime(settings_with(data=data))
+    with by_command(runtime, "worker enroll", {"worker": name}).transaction() as session:
         made = workers.enroll(session, name, public_key, datetime.now(UTC))
     typer.echo(f"enrolled {made.name} with key {made.key_id}")
 
@@ -266,9 +270,10 @@ def worker_list(data: DataOption = None) -> None:
 def worker_revoke(name: Annotated[str, typer.Argument(help="Name of the worker.")], data: DataOption = None) -> None:
     """Let a worker's receipts count no more, at once; samples that it measured before stay."""
     from db import workers
+    from server.auditing import by_command
     from server.runtime import open_runtime
 
-    with open_runtime(settings_with(data=data)).store.transaction() as session:
+    with by_command(open_runtime(settings_with(data=data)), "worker revoke", {"worker": name}).transaction() as session:
         workers.revoke(session, name, datetime.now(UTC))
     typer.echo(f"revoked {name}")
 
@@ -280,65 +285,22 @@ def gc(
     data: DataOption = None,
 ) -> None:
     """Remove artifacts that no race, job or sample needs, and uploads that nobody went on with."""
+    from server.auditing import by_command
     from server.gc import collect
     from server.runtime import open_runtime
 
     runtime = open_runtime(settings_with(data=data))
-    found = collect(runtime, datetime.now(UTC), grace_hours * 3600, dry_run=dry_run)
+    audited = replace(runtime, store=by_command(runtime, "gc"))
+    found = collect(audited, datetime.now(UTC), grace_hours * 3600, dry_run=dry_run)
     for file in found.files:
         typer.echo(f"{file.digest} {file.byte_count}")
     said = "would go" if dry_run else f"removed, and {found.uploads} unfinished uploads"
     typer.echo(f"{len(found.files)} files, {found.byte_count} bytes {said}", err=True)
 
 
-@token.command("create")
-def token_create(
-    name: Annotated[str, typer.Argument(help="Whose token it is.")],
-    scope: Annotated[list[str], typer.Option(help="read, submit, work, measure, referee, admin; repeat for more.")],
-    days: Annotated[int | None, typer.Option(help="Days until it expires; default: never.")] = None,
-    data: DataOption = None,
-) -> None:
-    """Make a token and print it once; only its hash is stored."""
-    from db import tokens
-    from server.runtime import open_runtime
-
-    now = datetime.now(UTC)
-    with open_runtime(settings_with(data=data)).store.transaction() as session:
-        expires = now + timedelta(days=days) if days is not None else None
-        secret, _ = tokens.create(session, name, scope, now, expires)
-    typer.echo(secret)
-
-
-@token.command("list")
-def token_list(data: DataOption = None) -> None:
-    """List tokens by name and prefix."""
-    from db import tokens
-    from server.runtime import open_runtime
-
-    with open_runtime(settings_with(data=data)).store.reading() as session:
-        found = tokens.listing(session)
-    table = Table("name", "prefix", "scopes", "created", "expires", "revoked")
-    for one in found:
-        moments = [f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (one.created_at, one.expires_at, one.revoked_at)]
-        table.add_row(one.name, one.prefix, " ".join(sorted(one.scopes)), *moments)
-    Console().print(table)
-
-
-@token.command("revoke")
-def token_revoke(
-    which: Annotated[str, typer.Argument(help="Name or prefix of the token.")], data: DataOption = None
-) -> None:
-    """Revoke a token; servers refuse it within five seconds."""
-    from db import tokens
-    from server.runtime import open_runtime
-
-    with open_runtime(settings_with(data=data)).store.transaction() as session:
-        tokens.revoke(session, which, datetime.now(UTC))
-    typer.echo(f"revoked {which}")
-
-
 add_model_commands(app)
 add_matrix_commands(app)
+add_log(app)
 add_tools(app)
 
 

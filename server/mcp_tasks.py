@@ -17,6 +17,7 @@ from db import tasks
 from db.tasks import TaskView
 from errors import Refusal
 from server.answers import refused
+from server.auditing import audited, call_of
 from server.mcp_parts import Answer, Call, Parts, TaskKind, TaskState, protocol_error
 from server.toolbox import may
 from tools import Context
@@ -145,5 +146,5 @@ def find(context: Context, task_id: str) -> TaskView:
 
 def give_up(context: Context, task: TaskView) -> None:
     """Note that the client does not wait any more. What an engine has begun is stored all the same."""
-    with context.store.transaction() as session:
+    with audited(context, call_of(context, "tasks/cancel", subject={"tool": task.tool})).store.transaction() as session:
         tasks.cancel(session, task.id, context.now)

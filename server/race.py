@@ -14,6 +14,7 @@ from db.queue import LeaseLost, QueueEmpty
 from db.races import RaceView
 from db.session import Session
 from errors import Refusal, RunFailed
+from server.auditing import by_command
 from server.runtime import Runtime, utc_now
 from server.toolbox import Tool, call, toolbox
 from tools import judge
@@ -147,7 +148,8 @@ async def run_job(
 
 def end(runtime: Runtime, ticket: Mapping[str, Any], how: Callable[[Session, tuple[str, int]], object]) -> None:
     """Fail or release a job of ours, unless it is ours no more."""
-    with suppress(LeaseLost), runtime.store.transaction() as session:
+    store = by_command(runtime, "race", {"job_id": str(ticket["job_id"])})
+    with suppress(LeaseLost), store.transaction() as session:
         how(session, (ticket["job_id"], ticket["fence"]))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import sys
+from dataclasses import replace
 
 import structlog
 import uvicorn
@@ -15,6 +16,7 @@ from server.mcp import mcp_server, serve_stdio
 from server.runtime import Runtime, open_runtime
 from server.settings import Settings
 from server.supervisor import Engines
+from server.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -38,8 +40,13 @@ def serve_all(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
+        trusted = settings.trusted_proxies  # of others, X-Forwarded-* is text that anybody can write
         app = create_app(runtime)
-        server = uvicorn.Server(uvicorn.Config(app, http="h11", log_level="warning"))
+        config = uvicorn.Config(
+            app, http="h11", log_level="warning", proxy_headers=bool(trusted),
+            forwarded_allow_ips=trusted or None,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
         app.state.is_ending = lambda: server.should_exit
         gc.freeze()  # what is there now stays: without this, every whole collection holds up the calls for 70 ms
         with Engines(settings, settings.engine_count, scorers=settings.scorer_count, arenas=arena_count(runtime)):
@@ -60,15 +67,17 @@ def serve_stdio_client(settings: Settings) -> None:
     """Serve one MCP client on standard streams. Everything else this process says goes to standard error."""
     log_to_stderr()
     runtime = open_runtime(settings)
-    server = mcp_server(parts(runtime))
-    with Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime)):
+    traffic = Traffic(runtime.store)
+    server = mcp_server(parts(replace(runtime, watches=(*runtime.watches, traffic))))
+    engines = Engines(settings, settings.engine_count, output=sys.stderr.buffer, arenas=arena_count(runtime))
+    with engines, traffic.writing():
         asyncio.run(serve_stdio(server))
 
 
 def refuse_open_bind(runtime: Runtime) -> None:
     """An address that others can reach needs a token: none is ever made by itself."""
     settings = runtime.settings
-    if settings.is_loopback or settings.admin_token is not None:
+    if settings.is_loopback or settings.admin_token is not None or settings.oauth_issuer:
         return
     with runtime.store.reading() as session:
         if not tokens.any_exists(session):

@@ -3,14 +3,15 @@
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from server.access_settings import LOOPBACK, AccessSettings
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """What an operator may set. Command-line options of the same name win."""
 
     model_config = SettingsConfigDict(env_prefix="IGLA_", frozen=True, populate_by_name=True, extra="ignore")
@@ -85,7 +86,8 @@ class Settings(BaseSettings):
         """Host names that requests may carry."""
         extra = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
         own = [os.environ["RAILWAY_PUBLIC_DOMAIN"]] if "RAILWAY_PUBLIC_DOMAIN" in os.environ else []
-        return [*LOOPBACK[:2], "[::1]", *extra, *own]
+        public = [urlsplit(self.public_url).netloc.rsplit(":", 1)[0]] if self.public_url else []
+        return [*LOOPBACK[:2], "[::1]", *extra, *own, *public]
 
     @property
     def toolset_names(self) -> list[str]:

@@ -3,18 +3,21 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 import mcp_types as types
 import structlog
 
 from db import chunks, entry_runs, tasks
+from db.calls import watched
 from db.chunks import RequestView
 from db.tasks import TaskView
 from errors import Refusal
 from server.answers import answered, refused
+from server.auditing import audited
 from server.mcp_parts import Answer, TaskKind, TaskState
-from server.toolbox import Tool, call, prepared
+from server.toolbox import Tool, call, facts, prepared
 from tools import Context
 from tools.run_chunk import ENGINE_SILENCE, ask, engines, keep, ran, standing
 from tools.run_entry import answer_of
@@ -31,7 +34,10 @@ class ToolTask(TaskKind):
 
     async def begin(self, context: Context, params: types.CallToolRequestParams) -> TaskView | Answer:
         """The caller's scope and arguments are checked first, as for a call that waits."""
-        return await self.start(context, prepared(self.tool, context, params.arguments or {}))
+        given = params.arguments or {}
+        told = facts(self.tool, context, given)
+        with watched(context.watches, told):
+            return await self.start(audited(context, told), prepared(self.tool, context, given))
 
     @abstractmethod
     async def start(self, context: Context, given: Mapping[str, Any]) -> TaskView | Answer:
@@ -132,8 +138,7 @@ class PlanTask(ToolTask):
         self.under_way: set[asyncio.Task[Any]] = set()
 
     async def begin(self, context: Context, params: types.CallToolRequestParams) -> TaskView | Answer:
-        """The arguments are stored as they came."""
-        prepared(self.tool, context, params.arguments or {})
+        """The arguments are stored as they came; the call checks them."""
         return await self.start(context, params.arguments or {})
 
     async def start(self, context: Context, given: Mapping[str, Any]) -> TaskView | Answer:
@@ -187,7 +192,8 @@ class PlanTask(ToolTask):
             result = types.CallToolResult.model_validate(task.answer, by_name=False)
             return TaskState(status="completed", updated_at=task.finished_at, result=result)
         if task.cancelled_at is None and await asyncio.to_thread(self.taken, context, task):
-            self.go_on(context, task, self.started(call(self.tool, context, task.subject["arguments"])))
+            again = replace(context, watches=())  # the same call as before
+            self.go_on(context, task, self.started(call(self.tool, again, task.subject["arguments"])))
         return TaskState(status="working", updated_at=task.created_at, message="The plan is being queued.")
 
     def taken(self, context: Context, task: TaskView) -> bool:

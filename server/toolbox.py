@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create
 from db.calls import Call, watched
 from errors import InvalidValue, Refusal, unknown
 from plugins import About
+from server.auditing import audited, call_of
 from tools import Context, tools
 from training.recipe import json_schema as recipe_schema
 
@@ -32,6 +33,10 @@ class ScopeMissing(Refusal):
 
     code = "scope_missing"
     status = 403
+
+    def __init__(self, message: str = "", scopes: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.scopes = scopes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +108,10 @@ async def call(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> di
 
     Raises Refusal for all that the caller can act on; anything else is a defect and rises.
     """
-    with watched(context.watches, facts(tool, context, arguments)):
-        return await run(tool, context, prepared(tool, context, arguments))
+    told = facts(tool, context, arguments)
+    with watched(context.watches, told):
+        given = prepared(tool, context, arguments)
+        return await run(tool, audited(context, told), given)
 
 
 async def run(tool: Tool, context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,29 +130,26 @@ SUBJECTS = ("race", "job_id", "entry_id", "worker", "track")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+SECRET = re.compile(r"igla_[A-Za-z0-9_-]{43}")
+"""How a token looks, which somebody may send as an argument by mistake."""
+
+
 def is_name(value: Any) -> TypeGuard[str]:
-    """Whether it can be a name or an id, and not a text that says something."""
-    return isinstance(value, str) and NAME.fullmatch(value) is not None
+    """Whether it can be a name or an id, and not a text that says something, nor a secret."""
+    return isinstance(value, str) and NAME.fullmatch(value) is not None and SECRET.search(value) is None
 
 
 def facts(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> Call:
     """What the call's watches are told."""
-    return Call(
-        tool=tool.name,
-        read_only=tool.about["read_only"],
-        principal=context.principal,
-        credential=context.credential,
-        doorway=context.doorway,
-        request_id=context.request_id,
-        subject={name: value for name in SUBJECTS if is_name(value := arguments.get(name))},
-    )
+    subject = {name: value for name in SUBJECTS if is_name(value := arguments.get(name))}
+    return call_of(context, tool.name, read_only=tool.about["read_only"], subject=subject)
 
 
 def prepared(tool: Tool, context: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments, typed and complete, of a caller who has the scope."""
     scope = tool.about["scope"]
     if not may(scope, context.scopes):
-        raise ScopeMissing(f"{tool.name} needs the scope {scope}.")
+        raise ScopeMissing(f"{tool.name} needs the scope {scope}.", (scope,))
     checked = check(tool, arguments)
     return {name: getattr(checked, name) for name in type(checked).model_fields}
 

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from db.jobs import LeaseLost
 from db.queue import QueueEmpty, next_boundary
 from errors import Refusal
-from server.auth import Unauthorized, WrongOrigin
+from server.auth import WrongOrigin
+from server.credentials import Unauthorized
 from server.heldout import ArtifactPrivate
 from server.remote import Remote, Unreachable, backoff
 from server.toolbox import ScopeMissing

@@ -14,6 +14,7 @@ from server.mcp_tasks import EXTENSION
 from server.runtime import open_runtime
 from server.settings import Settings
 from server.toolbox import toolbox
+from tests.issuer import AUDIENCE, issuing
 from tests.modern import NAMED, VERSION, bearer, messages
 from tests.remote import small_race, use
 
@@ -25,23 +26,32 @@ READS = ["resources/read", "prompts/get", "completion/complete", "tasks/get", "t
 OTHERS = ["initialize", "ping", "tasks/list", "logging/setLevel", "subscriptions/listen", "nobody/knows"]
 METHODS = [*["tools/call"] * 5, *LISTS, *READS, *OTHERS]
 ERAS = [*[VERSION] * 12, "2025-11-25", "2024-11-05", "1999-01-01", "", None]
-CALLERS = [*["operator"] * 5, *SCOPES, *SCOPES, "foreign", "nobody"]
+CALLERS = [*["operator"] * 5, *SCOPES, *SCOPES, "visitor", "foreign", "stranger", "nobody"]
 
 
 @contextmanager
 def fuzzed(folder, database_url=""):
-    """A server with a race and tokens: the client, the tokens by name, and what may stand nowhere in an answer."""
-    runtime = open_runtime(Settings(data=folder, database_url=database_url, admin_token=SecretStr(OPERATOR)))
-    small_race(runtime)
-    with runtime.store.transaction() as session:
-        made = {name: tokens.create(session, name, scopes, runtime.context().now)[0] for name, scopes in SCOPES.items()}
-    job = use(runtime, "submit_job", race="cup", recipe={})["jobs"][0]["id"]
-    held = {**made, "operator": OPERATOR, "foreign": "igla_" + "x" * 43, "nobody": None}
-    try:
-        with TestClient(create_app(runtime), base_url="http://localhost") as client:
-            yield client, held, job, [*made.values(), OPERATOR, str(folder), "Traceback", "sqlalchemy"]
-    finally:
-        runtime.store.close()
+    """A server with a race, tokens and an authorization server: the client, what each caller holds, and what may stand
+    nowhere in an answer."""
+    with issuing() as issuer:
+        settings = Settings(
+            data=folder, database_url=database_url, admin_token=SecretStr(OPERATOR), oauth_issuer=issuer.url,
+            oauth_audience=AUDIENCE, rate="", rate_tools="", rate_failures="",
+        )  # fmt: skip
+        runtime = open_runtime(settings)
+        small_race(runtime)
+        now = runtime.context().now
+        with runtime.store.transaction() as session:
+            made = {name: tokens.create(session, name, scopes, now)[0] for name, scopes in SCOPES.items()}
+        job = use(runtime, "submit_job", race="cup", recipe={})["jobs"][0]["id"]
+        made |= {"visitor": issuer.token(exp=now.timestamp() + 86_400, scope="igla:submit igla:work")}
+        foreign = issuer.token("two", aud="https://other.example")
+        held = {**made, "operator": OPERATOR, "foreign": "igla_" + "x" * 43, "stranger": foreign, "nobody": None}
+        try:
+            with TestClient(create_app(runtime), base_url="http://localhost") as client:
+                yield client, held, job, [*made.values(), foreign, OPERATOR, str(folder), "Traceback", "sqlalchemy"]
+        finally:
+            runtime.store.close()
 
 
 TEXTS = st.text(max_size=30) | st.sampled_from(
@@ -154,7 +164,7 @@ def check(client, held, secret, request):
     answer = client.post("/mcp", content=raw, headers={**headers, **bearer(held[who])})
     assert answer.status_code < 500, answer.text
     assert not [one for one in secret if one in answer.text or one in str(answer.headers)]
-    if who in ("foreign", "nobody"):
+    if who in ("foreign", "stranger", "nobody"):
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
         return answer.status_code, None
     if not answer.content:

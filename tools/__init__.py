@@ -96,6 +96,11 @@ class Context:
     watches: Sequence[Watch] = ()
 
     @property
+    def owner(self) -> str | None:
+        """Whose claims the caller may use: its own; None for an operator, who may use all."""
+        return None if "admin" in self.scopes else self.principal
+
+    @property
     def now(self) -> datetime:
         """The present moment, aware UTC."""
         return self.clock()

@@ -59,8 +59,9 @@ def claim_job(
         workers.seen(session, worker, "agent", context.now)
         race_id = races.find(session, race).id if race else None
         claimed = queue.claim(
-            session, worker=worker, now=context.now, lease_seconds=LEASE_SECONDS, judge=judge, race_id=race_id, n=n
-        )
+            session, worker=worker, now=context.now, lease_seconds=LEASE_SECONDS, judge=judge, race_id=race_id, n=n,
+            claimed_by=context.principal,
+        )  # fmt: skip
         if environment is not None:
             claimed = [begun(session, one, environment, context.now) for one in claimed]
     return Claimed(tickets=[ticket_of(one) for one in claimed])

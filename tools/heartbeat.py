@@ -19,4 +19,5 @@ class Renewed:
 def heartbeat(context: Context, job_id: JobId, fence: Fence) -> Renewed:
     """Keep a claimed job while you are busy with it. run_chunk and write_bpb renew the lease by themselves."""
     with context.store.transaction() as session:
-        return Renewed(lease_expires_at=queue.heartbeat(session, job_id, fence, context.now, LEASE_SECONDS))
+        ends = queue.heartbeat(session, job_id, fence, context.now, LEASE_SECONDS, context.owner)
+    return Renewed(lease_expires_at=ends)

@@ -43,6 +43,7 @@ def prune(
     if (job_id is None) == (race is None):
         raise InvalidValue("Give either job_id or race.")
     with context.store.transaction() as session:
+        session.is_quiet = dry_run
         wanted = [job_id] if job_id else samples.running(session, races.find(session, race or "").id)
         found = [samples.rejudge(session, one, judge, context.now, apply=not dry_run) for one in wanted]
     judged = [

@@ -27,4 +27,4 @@ def release_job(
 ) -> Released:
     """Give a claimed job back to the queue. What was stored stays; the next worker goes on from the last checkpoint."""
     with context.store.transaction() as session:
-        return Released(job=queue.release(session, job_id, fence, context.now, reason))
+        return Released(job=queue.release(session, job_id, fence, context.now, reason, context.owner))

@@ -130,13 +130,13 @@ def standing(request: RequestView) -> str:
 def ask(context: Context, job_id: str, fence: int, steps: int | None) -> RequestView:
     """Renew the lease and store the request, or find the open one; of a job that ended, the one that ended it."""
     with context.store.transaction() as session:
-        return chunks.request(session, job_id, fence, steps, context.now, LEASE_SECONDS)
+        return chunks.request(session, job_id, fence, steps, context.now, LEASE_SECONDS, context.owner)
 
 
 def keep(context: Context, job_id: str, fence: int) -> None:
     """Renew the job's lease. Where it ended meanwhile the request tells, so that an answer is not lost."""
     with suppress(LeaseLost), context.store.transaction() as session:
-        queue.heartbeat(session, job_id, fence, context.now, LEASE_SECONDS)
+        queue.heartbeat(session, job_id, fence, context.now, LEASE_SECONDS, context.owner)
 
 
 def look(context: Context, request_id: str) -> RequestView:

@@ -125,6 +125,7 @@ def store(context: Context, session: Session, sent: Sent, worker: str | None) ->
         receipt=json.dumps(sent.receipt, sort_keys=True) if worker else None,
         lease_seconds=LEASE_SECONDS,
         measured_by=worker or context.principal,
+        owner=context.owner,
     )
     written = samples.write(session, batch, judge, context.now)
     if written.stored and not worker and sent.checkpoint is not None:

@@ -9,11 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 
 from errors import InvalidValue
+from server.credentials import Credentials
 from server.runtime import Runtime
 
 
-def add_pages(app: FastAPI, runtime: Runtime) -> None:
+def add_pages(app: FastAPI, runtime: Runtime, credentials: Credentials) -> None:
     """Add every page, its live parts and the files that pages use. `app.state.is_ending` ends the streams."""
+    from server.pages.activity import add_activity
     from server.pages.arena import add_arena
     from server.pages.connect import add_connect
     from server.pages.events import add_events
@@ -28,8 +30,10 @@ def add_pages(app: FastAPI, runtime: Runtime) -> None:
     from server.pages.sign_in import add_sign_in
 
     app.state.is_ending = lambda: False
-    for add in (add_races, add_race, add_matrix, add_run, add_queue, add_arena, add_glossary, add_connect, add_sign_in):
+    for add in (add_races, add_race, add_matrix, add_run, add_queue, add_arena, add_glossary, add_connect):
         add(app, runtime)
+    add_activity(app, runtime)
+    add_sign_in(app, runtime, credentials)
     add_files(app)
     add_events(app, runtime, Hub(lambda: app.state.is_ending()))
     app.add_exception_handler(RequestValidationError, bad_address)

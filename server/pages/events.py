@@ -8,6 +8,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from db import overview, queue, races, samples
 from db.tokens import Principal
+from server.pages import activity
 from server.pages import queue as queue_page
 from server.pages import race as race_page
 from server.pages import run as run_page
@@ -80,8 +81,13 @@ def add_events(app: FastAPI, runtime: Runtime, hub: Hub) -> None:
     def of_queue() -> Source:
         return queue_source(runtime)
 
-    for path, found in (("/races/{name}", of_race), ("/runs/{job_id}", of_run), ("/queue", of_queue)):
-        add_stream(app, hub, f"/events{path}", found, admitted)
+    def of_activity(request: Request) -> Source:
+        activity.allow(request)
+        return activity.source(runtime)
+
+    streams = {"races/{name}": of_race, "runs/{job_id}": of_run, "queue": of_queue, "activity": of_activity}
+    for path, found in streams.items():
+        add_stream(app, hub, f"/events/{path}", found, admitted)
 
 
 def add_stream(app: FastAPI, hub: Hub, path: str, found: Any, admitted: Any) -> None:

@@ -35,6 +35,6 @@ def paths(http) -> dict[str, str]:
     run = board.partition('href="/runs/')[2].partition('"')[0]
     assert run, "the race has no run"
     return {
-        "races": "/", "race": "/races/cup", "run": f"/runs/{run}", "queue": "/queue", "arena": "/arena",
-        "glossary": "/glossary", "connect": "/connect", "sign-in": "/sign-in", "not-found": "/nothing-here",
+        "races": "/", "race": "/races/cup", "run": f"/runs/{run}", "queue": "/queue", "activity": "/activity",
+        "arena": "/arena", "glossary": "/glossary", "connect": "/connect", "sign-in": "/sign-in", "not-found": "/nothing-here",
     }  # fmt: skip

@@ -10,7 +10,7 @@ from tests.serving import serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PAGES = ["races", "race", "run", "queue", "arena", "glossary", "connect", "sign-in", "not-found"]
+PAGES = ["races", "race", "run", "queue", "activity", "arena", "glossary", "connect", "sign-in", "not-found"]
 LIVE = "() => document.querySelector('[data-live]').dataset.live === 'on'"
 POINTS = "(document.querySelector('.place-1 polyline')?.getAttribute('points') ?? '').split(' ').filter(Boolean).length"
 GRAVE = ("serious", "critical")

@@ -385,7 +385,13 @@ def plan_of(world, in_race, race):
         connection.exec_driver_sql("ANALYZE")
         claim = Compiled(taking.taking(1, in_race), connection.dialect)
         bound = claim.bound(
-            {"now": world.now, "of_race": race.id, "new_worker": "w", "new_lease_expires_at": world.now}
+            {
+                "now": world.now,
+                "of_race": race.id,
+                "new_worker": "w",
+                "new_claimed_by": "me",
+                "new_lease_expires_at": world.now,
+            }
         )
         rows = connection.exec_driver_sql(
             f"EXPLAIN {'QUERY PLAN ' if is_sqlite else ''}{claim.sql}", tuple(bound) if is_sqlite else bound

@@ -22,7 +22,8 @@ def who(world, secret):
 def test_a_secret_verifies_as_its_principal_and_its_scopes(world):
     secret, view = make(world)
     assert secret.startswith("igla_") and len(secret) == 5 + 43 and secret.startswith(view.prefix)
-    assert who(world, secret) == tokens.Principal(name="ann", scopes=frozenset({"read", "submit"}))
+    principal = tokens.Principal(name="ann", scopes=frozenset({"read", "submit"}), credential=view.prefix)
+    assert who(world, secret) == principal
     assert (view.name, view.scopes, view.expires_at, view.revoked_at) == ("ann", ("read", "submit"), None, None)
 
 
@@ -90,3 +91,46 @@ def test_a_token_without_scopes_or_name_or_future_is_refused(world, unchanged):
 def test_every_scope_can_be_given(world, scope):
     secret, _ = make(world, scopes=(scope,))
     assert who(world, secret).scopes == {scope}
+
+
+def test_a_rotated_token_has_a_new_secret_and_the_old_one_ends_after_the_grace(world):
+    old, before = make(world, expires_at=world.now + timedelta(days=30))
+    world.wait(86_400)
+    new, made, ended = world.do(tokens.rotate, "ann", world.now, 3600)
+    assert (made.name, made.scopes, made.expires_at) == ("ann", before.scopes, world.now + timedelta(days=30))
+    assert (ended.prefix, ended.expires_at) == (before.prefix, world.now + timedelta(hours=1))
+    assert who(world, old).name == who(world, new).name == "ann"
+    assert {one.prefix for one in world.look(tokens.listing)} == {before.prefix, made.prefix}
+    world.wait(3600)
+    assert who(world, old) is None and who(world, new) is not None
+
+
+def test_a_rotation_without_grace_revokes_and_no_grace_lengthens_a_life(world):
+    old, _ = make(world)
+    world.do(tokens.rotate, "ann", world.now, 0)
+    assert who(world, old) is None
+    make(world, "bob", expires_at=world.now + timedelta(seconds=10))
+    _, _, ended = world.do(tokens.rotate, "bob", world.now, 3600)
+    assert ended.expires_at == world.now + timedelta(seconds=10)
+
+
+def test_a_name_of_several_living_tokens_or_of_none_is_not_rotated(world, unchanged):
+    (_, first), (_, second) = make(world), make(world)
+    with unchanged(InvalidValue, first.prefix):
+        world.do(tokens.rotate, "ann", world.now, 0)
+    world.do(tokens.revoke, first.prefix, world.now)
+    world.do(tokens.rotate, "ann", world.now, 0)
+    world.do(tokens.revoke, "ann", world.now)
+    with unchanged(UnknownName):
+        world.do(tokens.rotate, second.prefix, world.now, 0)
+
+
+def test_a_use_is_noted_once_a_minute(world):
+    secret, view = make(world)
+    assert view.last_used_at is None and tokens.is_due(None, world.now)
+    for wait, noted in [(0, 0), (59, 0), (1, 60), (59, 60)]:
+        world.wait(wait)
+        world.do(tokens.used, view.prefix, world.now)
+        (listed,) = world.look(tokens.listing)
+        assert listed.last_used_at == view.created_at + timedelta(seconds=noted)
+    assert not tokens.is_due(world.look(tokens.look_up, secret, world.now).last_used_at, world.now)

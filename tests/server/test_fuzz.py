@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
 
+from db import audit, traffic
 from tests.fuzzing import OPERATOR, check, deep, fuzzed, requests
 from tests.modern import bearer, messages, modern
 
@@ -122,10 +123,20 @@ def test_an_address_that_nothing_answers_to_is_refused_with_code_and_next_step(s
     assert client.get("/nowhere").status_code == 401
 
 
-def test_a_secret_that_a_caller_sends_by_mistake_is_not_logged(server, caplog):
+@pytest.mark.parametrize("who", ["reader", "visitor", "stranger"])
+def test_a_secret_that_a_caller_sends_by_mistake_is_not_logged_nor_kept(server, caplog, capfd, who):
     client, held, _, _ = server
     caplog.set_level(logging.DEBUG)
-    mistaken = {"name": "leaderboard", "arguments": {"race": held["reader"]}}
-    modern(client, "tools/call", mistaken, token=held["reader"])
-    client.post("/api/leaderboard", content=json.dumps({"race": held["reader"]}), headers=bearer(held["reader"]))
-    assert held["reader"] not in caplog.text
+    secret = held[who]
+    mistaken = {"name": "leaderboard", "arguments": {"race": secret}}
+    answers = [
+        modern(client, "tools/call", mistaken, token=secret),
+        client.post("/api/leaderboard", content=json.dumps({"race": secret}), headers=bearer(secret)),
+        client.get("/.well-known/oauth-protected-resource", headers=bearer(secret)),
+    ]
+    client.app.state.traffic.flush()
+    with client.app.state.traffic.store.reading() as session:
+        kept = str(traffic.latest(session, 10_000)) + str(audit.rows(session, 10_000))
+    for text in (caplog.text, "".join(capfd.readouterr()), kept, *(str(one.headers) for one in answers)):
+        assert secret not in text
+    assert secret not in answers[-1].text

@@ -53,7 +53,7 @@ def held(runtime):
     """The claimed job of a race of its own; its open requests end with the test."""
     name = f"cup-{next(NUMBER)}"
     small_race(runtime, name, chunks=10)
-    ticket = use(runtime, "claim_job", worker="ann", race=name)["tickets"][0]
+    ticket = use(runtime, "claim_job", who="ann", worker="ann", race=name)["tickets"][0]
     yield {"job_id": ticket["job_id"], "fence": ticket["fence"]}
     with runtime.store.transaction() as session:
         while (left := chunks.lease(session, "e1", runtime.context().now, 20)) is not None:

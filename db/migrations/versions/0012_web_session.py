@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0008"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -15,7 +15,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """0008 -> 0012."""
+    """0009 -> 0012."""
     op.create_table(
         "web_session",
         sa.Column("digest", sa.String, nullable=False),
@@ -30,5 +30,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """0012 -> 0008."""
+    """0012 -> 0009."""
     op.drop_table("web_session")

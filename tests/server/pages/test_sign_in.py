@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db import tokens, web_sessions
+from db import audit, tokens, web_sessions
 from server.pages.door import COOKIE
 from server.pages.refusals import local
-from server.pages.sign_in import MOST_FAILURES, WITHIN_SECONDS, Failures
 from server.runtime import utc_now
+from tests.sites import Site
 
 BOARD = ["/", "/races/cup", "/arena", "/glossary"]
-OPERATORS = ["/queue", "/activity", "/connect", "/events/queue", "/events/traffic"]
+OPERATORS = ["/queue", "/activity", "/connect", "/events/queue", "/events/activity", "/events/traffic"]
 
 
 def cookie_of(answer):
@@ -75,27 +75,38 @@ def test_a_bad_token_is_refused_and_makes_no_session(hosted, token):
 
 
 def test_wrong_tokens_are_bounded_for_their_address_and_no_other(hosted):
-    for _ in range(MOST_FAILURES):
-        assert hosted.sign_in("igla_wrong").status_code == 401
-    stopped = hosted.sign_in(hosted.token())
-    assert (stopped.status_code, "too_many_failures" in stopped.text) == (429, True)
-    other = replace(hosted, client=("192.0.2.8", 5000))
-    other.app = hosted.app
-    assert other.sign_in(hosted.token("bob")).status_code == 303
+    settings = hosted.runtime.settings.model_copy(update={"rate_failures": "3/minute"})
+    limited = Site(runtime=replace(hosted.runtime, settings=settings))
+    answers = [limited.sign_in("igla_wrong").status_code for _ in range(4)]
+    assert answers == [401, 401, 401, 429]
+    stopped = limited.sign_in(limited.token())
+    assert (stopped.status_code, "rate_limited" in stopped.text) == (429, True)
+    assert int(stopped.headers["retry-after"]) > 0
+    limited.client = ("192.0.2.8", 5000)
+    assert limited.sign_in(limited.token("bob")).status_code == 303
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 1000)), max_size=60))
-def test_no_address_may_fail_more_often_than_the_limit_within_the_time(tries):
-    failures, failed = Failures(), {"a": [], "b": []}
-    for address, now in sorted(tries, key=lambda one: one[1]):
-        lately = [at for at in failed[address] if at > now - WITHIN_SECONDS]
-        wait = failures.wait(address, now)
-        assert (wait == 0) == (len(lately) < MOST_FAILURES)
-        if wait == 0:
-            failures.note(address, now)
-            failed[address].append(now)
-        else:
-            assert failures.wait(address, now + wait) == 0
+def test_signing_in_and_out_leaves_a_row_of_who_did(hosted):
+    secret = hosted.token("ann", "read")
+    hosted.ask("/sign-out", "POST", cookies={COOKIE: cookie_of(hosted.sign_in(secret))})
+    hosted.sign_in("igla_wrong")
+    with hosted.runtime.store.reading() as session:
+        rows = [(row.action, row.principal, row.credential, row.doorway) for row in audit.rows(session)]
+    assert rows == [("sign out", "ann", secret[:13], "http"), ("sign in", "ann", secret[:13], "http")]
+
+
+def test_activity_is_for_operators_alone(hosted):
+    reader, operator = (
+        signed_in(hosted, "read", "submit", "work"),
+        {COOKIE: cookie_of(hosted.sign_in("operator-secret"))},
+    )
+    for path in ("/activity", "/events/activity", "/events/traffic"):
+        assert hosted.ask(path, cookies=reader).status_code == 403, path
+    assert "/activity" not in hosted.ask("/", cookies=reader).text
+    page = hosted.ask("/activity", cookies=operator)
+    assert (page.status_code, page.text.count("sign in"), "Nobody has called a tool" in page.text) == (200, 2, True)
+    assert hosted.ask("/activity?before=1", cookies=operator).status_code == 200
+    assert "operator-secret" not in page.text
 
 
 def test_a_session_has_the_scopes_of_its_token_and_ends_when_it_does(hosted):
