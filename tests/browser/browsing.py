@@ -36,5 +36,6 @@ def paths(http) -> dict[str, str]:
     assert run, "the race has no run"
     return {
         "races": "/", "race": "/races/cup", "run": f"/runs/{run}", "queue": "/queue", "activity": "/activity",
-        "arena": "/arena", "glossary": "/glossary", "connect": "/connect", "sign-in": "/sign-in", "not-found": "/nothing-here",
+        "arena": "/arena", "glossary": "/glossary", "connect": "/connect",
+        "sign-in": "/sign-in", "not-found": "/nothing-here",
     }  # fmt: skip

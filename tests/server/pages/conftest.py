@@ -35,6 +35,18 @@ def hosted(blank, tmp_path):
 @pytest.fixture
 def full(site):
     """A site with a race that has ranked and running jobs, all named with hostile text."""
+    return filled(site)
+
+
+@pytest.fixture
+def full_on_postgresql(new_postgresql_url, tmp_path):
+    """The same, on PostgreSQL."""
+    runtime = open_runtime(Settings(data=tmp_path, database_url=new_postgresql_url, toolsets=""))
+    yield filled(Site(runtime=runtime))
+    runtime.store.close()
+
+
+def filled(site):
     race = site.race()
     site.submit(race, name=EVIL)
     site.finish(race, [2.5, 2.6])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from db import entries, entry_runs
+from db import entries, entry_runs, overview
 from db.entries import EntryView
 from db.entry_runs import Contest, Found
 from server.runtime import utc_now
@@ -18,6 +18,7 @@ with warnings.catch_warnings():
     import html5lib
 
 SVG = "{http://www.w3.org/2000/svg}"
+PASSING = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|in \d+ s|\d+ s ago|[0-9a-f]{64}")
 EMPTY = ["/", "/activity", "/queue", "/arena", "/glossary", "/connect", "/sign-in"]
 
 
@@ -63,6 +64,19 @@ def test_hostile_names_stay_text_on_every_page(full):
         assert [one.attrib["src"].startswith("/static/") for one in tree.iter("script")] == [True] * 3, path
         assert str(7777 * 7777) not in answer.text, path
     assert EVIL in text_of(valid(site.ask(f"/runs/{ticket.job_id}")))
+
+
+def test_every_page_is_the_same_on_postgresql(full, full_on_postgresql):
+    site, race, ticket = full
+    other, there, holder = full_on_postgresql
+    for here, path in zip(addresses(race, ticket), addresses(there, holder), strict=True):
+        told = [PASSING.sub("", text_of(valid(one.ask(where)))) for one, where in ((site, here), (other, path))]
+        assert told[0] == told[1], path
+    with other.runtime.store.reading() as session:
+        before = overview.version(session, there.id)
+    other.write(holder, (holder.total_steps, 2.9))
+    with other.runtime.store.reading() as session:
+        assert overview.version(session, there.id) != before
 
 
 def test_the_front_page_tells_how_to_begin_and_then_shows_each_race_with_its_best_row(site):
