@@ -45,7 +45,7 @@ def source(runtime: Runtime) -> Source:
         with runtime.store.reading() as session:
             return parts(session)
 
-    return Source(version=version, parts=rendered)
+    return Source(topic="activity", version=version, parts=rendered)
 
 
 def add_activity(app: FastAPI, runtime: Runtime) -> None:

@@ -10,8 +10,8 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 
+from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from db import web_sessions
@@ -60,12 +60,7 @@ def is_session(scope: Scope) -> bool:
 
 def cookie_of(header: str) -> str | None:
     """The session's secret among the cookies of a request."""
-    cookies: SimpleCookie = SimpleCookie()
-    try:
-        cookies.load(header)
-    except CookieError:
-        return None
-    return cookies[COOKIE].value if COOKIE in cookies else None
+    return cookie_parser(header).get(COOKIE)
 
 
 class Door:

@@ -34,7 +34,7 @@ def race_source(runtime: Runtime, name: str) -> Source:
             facts = race_page.gather(session, name, wanted)
         return race_page.parts(race_page.values_of(facts, wanted))
 
-    return Source(version=version, parts=parts)
+    return Source(topic=f"race/{name}", version=version, parts=parts)
 
 
 def run_source(runtime: Runtime, job_id: str) -> Source:
@@ -51,7 +51,7 @@ def run_source(runtime: Runtime, job_id: str) -> Source:
             facts = run_page.gather(session, job_id)
         return run_page.parts(run_page.values_of(runtime, facts))
 
-    return Source(version=version, parts=parts)
+    return Source(topic=f"job/{job_id}", version=version, parts=parts)
 
 
 def queue_source(runtime: Runtime) -> Source:
@@ -61,7 +61,7 @@ def queue_source(runtime: Runtime) -> Source:
         with runtime.store.reading() as session:
             return queue_page.gather(session)
 
-    return Source(version=lambda: object(), parts=lambda: queue_page.parts(values()))
+    return Source(topic="races", version=lambda: object(), parts=lambda: queue_page.parts(values()))
 
 
 def add_events(app: FastAPI, runtime: Runtime, hub: Hub) -> None:
@@ -99,8 +99,11 @@ def add_stream(app: FastAPI, hub: Hub, path: str, found: Any, admitted: Any) -> 
         principal: Annotated[str, Depends(admitted)],
         seen: Seen = "",
     ) -> AsyncIterator[ServerSentEvent]:
-        async for mark, parts in hub.follow(principal, request.url.path, source, seen):
-            for name, text in parts.items():
-                yield ServerSentEvent(event=name, raw_data=text, id=mark)
+        shown = request.headers.get("last-event-id") or seen
+        async for mark, parts in hub.follow(principal, source, shown):
+            *first, last = parts.items()
+            for name, text in first:
+                yield ServerSentEvent(event=name, raw_data=text)
+            yield ServerSentEvent(event=last[0], raw_data=last[1], id=mark)  # only who has got all knows the mark
 
     app.add_api_route(path, stream, methods=["GET"], response_class=EventSourceResponse, include_in_schema=False)

@@ -7,7 +7,7 @@ that has changed. Who follows gets the parts that are new to it.
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +38,7 @@ class TooManyStreams(Refusal):
 class Source:
     """Where a topic's pages come from: a cheap version, and the parts that are rendered when it has changed."""
 
+    topic: str
     version: Callable[[], Any]
     parts: Callable[[], Mapping[str, str]]
 
@@ -66,10 +67,19 @@ def news(old: Mapping[str, str], new: Mapping[str, str], may_say: bool) -> dict[
 
 
 class Hub:
-    """The topics of a process. `is_ending` says that the server is about to stop: every stream ends then."""
+    """The topics of a process. `is_ending` says that the server is about to stop: every stream ends then.
 
-    def __init__(self, is_ending: Callable[[], bool], look_seconds: float = LOOK_SECONDS) -> None:
+    pause: returns when a topic is to be looked at again; without it that is after a while.
+    """
+
+    def __init__(
+        self,
+        is_ending: Callable[[], bool],
+        look_seconds: float = LOOK_SECONDS,
+        pause: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self.is_ending = is_ending
+        self.pause = pause or (lambda topic: asyncio.sleep(look_seconds))
         self.look_seconds = look_seconds
         self.topics: dict[str, Topic] = {}
         self.streams: Counter[str] = Counter()
@@ -79,21 +89,19 @@ class Hub:
         if self.streams[principal] >= most:
             raise TooManyStreams("As many live pages are open as one caller may have.")
 
-    async def follow(
-        self, principal: str, name: str, source: Source, seen: str
-    ) -> AsyncIterator[tuple[str, Mapping[str, str]]]:
+    async def follow(self, principal: str, source: Source, seen: str) -> AsyncIterator[tuple[str, Mapping[str, str]]]:
         """(mark, new parts) each time a topic changes.
 
         seen: the mark of what the browser shows already.
         """
         self.streams[principal] += 1
-        topic = self.topics.setdefault(name, Topic(source))
+        topic = self.topics.setdefault(source.topic, Topic(source))
         topic.followers += 1
         try:
             async for told in self.told(topic, seen):
                 yield told
         finally:
-            self.leave(principal, name, topic)
+            self.leave(principal, topic)
 
     async def told(self, topic: Topic, seen: str) -> AsyncIterator[tuple[str, Mapping[str, str]]]:
         """What one follower is told."""
@@ -125,16 +133,16 @@ class Hub:
                 topic.version, topic.parts = version, await asyncio.to_thread(topic.source.parts)
                 topic.changed.set()
                 topic.changed = asyncio.Event()
-            await asyncio.sleep(self.look_seconds)
+            await self.pause(topic.source.topic)
 
-    def leave(self, principal: str, name: str, topic: Topic) -> None:
+    def leave(self, principal: str, topic: Topic) -> None:
         """A follower is gone; with the last one the topic is forgotten."""
         self.streams[principal] -= 1
         if self.streams[principal] <= 0:
             del self.streams[principal]
         topic.followers -= 1
         if not topic.followers:
-            if self.topics.get(name) is topic:
-                del self.topics[name]
+            if self.topics.get(topic.source.topic) is topic:
+                del self.topics[topic.source.topic]
             if topic.task is not None:
                 topic.task.cancel()

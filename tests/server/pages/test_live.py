@@ -31,7 +31,7 @@ class Changing:
 
     @property
     def source(self):
-        return Source(version=self.version, parts=self.parts)
+        return Source(topic="race", version=self.version, parts=self.parts)
 
 
 def hub(is_ending=lambda: False):
@@ -46,7 +46,7 @@ async def first(stream):
 def test_a_browser_gets_what_is_new_to_it_and_nothing_that_it_shows_already():
     async def story():
         topic = Changing()
-        stream = hub().follow("ann", "race", topic.source, seen="")
+        stream = hub().follow("ann", topic.source, seen="")
         shown, parts = await first(stream)
         assert parts == topic.parts()
         assert shown == mark(parts)
@@ -54,7 +54,7 @@ def test_a_browser_gets_what_is_new_to_it_and_nothing_that_it_shows_already():
         _, parts = await first(stream)
         assert parts == {"board": "board 1"}, "it is too early to speak again"
         await stream.aclose()
-        again = hub().follow("ann", "race", topic.source, seen=mark(topic.parts()))
+        again = hub().follow("ann", topic.source, seen=mark(topic.parts()))
         topic.value = 1
         waiting = asyncio.ensure_future(first(again))
         await asyncio.sleep(0.1)
@@ -69,7 +69,7 @@ def test_a_browser_gets_what_is_new_to_it_and_nothing_that_it_shows_already():
 def test_many_browsers_share_one_look_and_one_rendering():
     async def story():
         topic, shared = Changing(), hub()
-        streams = [shared.follow(f"p{number}", "race", topic.source, seen="") for number in range(20)]
+        streams = [shared.follow(f"p{number}", topic.source, seen="") for number in range(20)]
         for stream in streams:
             await first(stream)
         assert topic.rendered == 1
@@ -92,7 +92,7 @@ def test_streams_end_when_the_server_does():
     async def story():
         ending = False
         topic = Changing()
-        stream = hub(lambda: ending).follow("ann", "race", topic.source, seen="")
+        stream = hub(lambda: ending).follow("ann", topic.source, seen="")
         await first(stream)
         ending = True
         with pytest.raises(StopAsyncIteration):
@@ -106,7 +106,7 @@ def test_a_topic_that_cannot_be_read_ends_its_streams_with_the_error():
         def broken():
             raise LookupError("gone")
 
-        stream = hub().follow("ann", "race", Source(version=broken, parts=dict), seen="")
+        stream = hub().follow("ann", Source(topic="race", version=broken, parts=dict), seen="")
         with pytest.raises(LookupError):
             await first(stream)
 
@@ -119,7 +119,7 @@ def test_one_caller_has_so_many_streams_and_no_more():
         streams = []
         for _ in range(MOST_STREAMS):
             shared.admit("ann", MOST_STREAMS)
-            streams.append(shared.follow("ann", "race", topic.source, seen=""))
+            streams.append(shared.follow("ann", topic.source, seen=""))
             await first(streams[-1])
         with pytest.raises(TooManyStreams):
             shared.admit("ann", MOST_STREAMS)
