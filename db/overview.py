@@ -98,8 +98,18 @@ def curves(session: Session, race_id: str, most: int = MOST_CURVES) -> list[Curv
     for _, group in groupby(rows, key=lambda row: row.id):
         samples = list(group)
         first, points = samples[0], tuple((row.step, row.bpb) for row in samples)
-        kept = {one.name: getattr(first, one.name) for one in fields(CurveView) if hasattr(first, one.name)}
-        found.append(CurveView(**kept, job_id=first.id, recipe=first.recipe_digest, points=points))
+        found.append(
+            CurveView(
+                job_id=first.id,
+                name=first.name,
+                recipe=first.recipe_digest,
+                seed=first.seed,
+                rung=first.rung,
+                state=first.state,
+                total_steps=first.total_steps,
+                points=points,
+            )
+        )
     return found
 
 

@@ -24,18 +24,19 @@ def add_pages(app: FastAPI, runtime: Runtime, credentials: Credentials) -> None:
     from server.pages.live import Hub
     from server.pages.matrix import add_matrix
     from server.pages.queue import add_queue
-    from server.pages.race import add_race
+    from server.pages.race import FirstPages, add_race
     from server.pages.races import add_races
     from server.pages.run import add_run
     from server.pages.sign_in import add_sign_in
 
-    app.state.is_ending = lambda: False
-    for add in (add_races, add_race, add_matrix, add_run, add_queue, add_arena, add_glossary, add_connect):
+    app.state.is_ending, first = (lambda: False), FirstPages(runtime)
+    for add in (add_races, add_matrix, add_run, add_queue, add_arena, add_glossary, add_connect):
         add(app, runtime)
     add_activity(app, runtime)
+    add_race(app, runtime, first)
     add_sign_in(app, runtime, credentials)
     add_files(app)
-    add_events(app, runtime, Hub(lambda: app.state.is_ending()))
+    add_events(app, runtime, first, Hub(lambda: app.state.is_ending()))
     app.add_exception_handler(RequestValidationError, bad_address)
 
 

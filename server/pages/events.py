@@ -19,22 +19,16 @@ from server.runtime import Runtime
 Seen = Annotated[str, Query(max_length=16)]
 
 
-def race_source(runtime: Runtime, name: str) -> Source:
+def race_source(runtime: Runtime, first: race_page.FirstPages, name: str) -> Source:
     """Version and parts of a race's page. An unknown race is refused."""
     with runtime.store.reading() as session:
         race = races.find(session, name)
-    wanted = race_page.Wanted()
 
     def version() -> Any:
         with runtime.store.reading() as session:
             return overview.version(session, race.id)
 
-    def parts() -> dict[str, str]:
-        with runtime.store.reading() as session:
-            facts = race_page.gather(session, name, wanted)
-        return race_page.parts(race_page.values_of(facts, wanted))
-
-    return Source(topic=f"race/{name}", version=version, parts=parts)
+    return Source(topic=f"race/{name}", version=version, parts=lambda: first.of(name)["parts"])
 
 
 def run_source(runtime: Runtime, job_id: str) -> Source:
@@ -64,7 +58,7 @@ def queue_source(runtime: Runtime) -> Source:
     return Source(topic="races", version=lambda: object(), parts=lambda: queue_page.parts(values()))
 
 
-def add_events(app: FastAPI, runtime: Runtime, hub: Hub) -> None:
+def add_events(app: FastAPI, runtime: Runtime, first: race_page.FirstPages, hub: Hub) -> None:
     """Add the streams. What may be refused is refused before a stream begins."""
 
     def admitted(request: Request) -> str:
@@ -73,7 +67,7 @@ def add_events(app: FastAPI, runtime: Runtime, hub: Hub) -> None:
         return principal.name
 
     def of_race(name: str) -> Source:
-        return race_source(runtime, name)
+        return race_source(runtime, first, name)
 
     def of_run(job_id: str) -> Source:
         return run_source(runtime, job_id)

@@ -1,5 +1,6 @@
 """`/races/{name}`: the board, the curves, what was decided, and the jobs of a race."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -18,10 +19,13 @@ from db.tables import JOB_STATES
 from server.pages.chart import ORDER, race_chart, spread, stack
 from server.pages.races import state_of
 from server.pages.shell import fragment, page
-from server.runtime import Runtime, utc_now
+from server.runtime import Runtime
 
 ON_A_PAGE = 50
 """Rows of the board, and of each other list."""
+
+KEEP_SECONDS, MOST_KEPT = 15.0, 50
+"""How long a first page is kept, and how many."""
 
 Provenance = Literal["measured", "claimed", "verified"]
 State = Literal["queued", "running", "done", "pruned", "errored", "cancelled"]
@@ -95,7 +99,6 @@ def values_of(facts: Facts, wanted: Wanted) -> dict[str, Any]:
         "spread": spread(facts.rows),
         "chart": race_chart(facts.curves, ranked, shares),
         "names": {one.recipe: one.name for one in facts.curves} | {one.recipe: one.name for one in facts.rows},
-        "now": utc_now(),
         "on_a_page": ON_A_PAGE,
     }
 
@@ -119,7 +122,43 @@ def said(facts: Facts) -> str:
     return f"{done} of {total} jobs are done. The best mean is {facts.rows[0].mean:.4f} bits per byte."
 
 
-def add_race(app: FastAPI, runtime: Runtime) -> None:
+def rendered(session: Session, name: str, wanted: Wanted) -> dict[str, Any]:
+    """What the page of a race is given, its parts rendered. An unknown race is refused."""
+    facts = gather(session, name, wanted)
+    values = {**values_of(facts, wanted), "has_formats": overview.has_formats(session, facts.race.id)}
+    return {**values, "parts": parts(values)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A first page as it was rendered."""
+
+    version: Any
+    at: float
+    values: dict[str, Any]
+
+
+class FirstPages:
+    """First pages of races, rendered again when the race has changed, and after a while in any case."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.kept: dict[str, Kept] = {}
+
+    def of(self, name: str) -> dict[str, Any]:
+        """What the first page of a race is given. An unknown race is refused."""
+        with self.runtime.store.reading() as session:
+            version = overview.version(session, races.find(session, name).id)
+            kept, now = self.kept.get(name), time.monotonic()
+            if kept is None or kept.version != version or now - kept.at > KEEP_SECONDS:
+                if len(self.kept) >= MOST_KEPT:
+                    self.kept.clear()
+                kept = Kept(version=version, at=now, values=rendered(session, name, Wanted()))
+                self.kept[name] = kept
+        return kept.values
+
+
+def add_race(app: FastAPI, runtime: Runtime, first: FirstPages) -> None:
     """Add the page of a race."""
 
     def race_page(
@@ -131,11 +170,11 @@ def add_race(app: FastAPI, runtime: Runtime) -> None:
         at: Annotated[int, Query(ge=1, le=10_000)] = 1,
     ) -> HTMLResponse:
         wanted = Wanted(provenance=provenance, cursor=cursor, state=state, jobs_at=at)
+        if wanted.is_first:
+            return page(request, "race.html", first.of(name))
         with runtime.store.reading() as session:
-            facts = gather(session, name, wanted)
-            has_formats = overview.has_formats(session, facts.race.id)
-        values = {**values_of(facts, wanted), "has_formats": has_formats}
-        return page(request, "race.html", {**values, "parts": parts(values)})
+            values = rendered(session, name, wanted)
+        return page(request, "race.html", values)
 
     assert set(ORDER) == set(JOB_STATES)
     app.add_api_route("/races/{name}", race_page, methods=["GET"], include_in_schema=False)

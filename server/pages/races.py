@@ -12,7 +12,7 @@ from db.races import RaceView
 from server.pages.shell import page
 from server.runtime import Runtime
 
-ON_A_PAGE = 20
+ON_A_PAGE = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,8 @@ def cards(runtime: Runtime, first: int) -> tuple[list[Card], int]:
         made = []
         for race in every[first : first + ON_A_PAGE]:
             counts = queue.counts(session, race.id)
-            top = leaderboard.rows(session, race, limit=1).rows
-            made.append(Card(race=race, counts=counts, state=state_of(counts), best=top[0] if top else None))
+            best = leaderboard.best(session, race)
+            made.append(Card(race=race, counts=counts, state=state_of(counts), best=best))
     return made, len(every)
 
 

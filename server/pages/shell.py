@@ -131,9 +131,7 @@ def moment(value: datetime | None) -> Markup:
     if value is None:
         return Markup("")
     told = value.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(
-        told.isoformat(timespec="seconds"), f"{told:%Y-%m-%d %H:%M:%S}"
-    )
+    return Markup(f'<time datetime="{told:%Y-%m-%dT%H:%M:%SZ}">{told:%Y-%m-%d %H:%M:%S}</time>')
 
 
 def ago(value: datetime, now: datetime) -> str:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from db import queue
-from db.leaderboard import InvalidCursor, decode, leader
+from db.leaderboard import InvalidCursor, best, decode, leader
 from db.results import results
 from errors import InvalidValue
 
@@ -148,3 +148,11 @@ def test_results_have_every_recipe_in_the_order_of_submission_with_its_numbers_o
     assert (failed.recipe, failed.bpbs, failed.lost) == ("a", (), "diverged: at once")
     assert (still_open.recipe, still_open.mean, still_open.lost) == ("c", None, None)
     assert still_open.canonical == '{"step_bytes":10}'
+
+
+def test_the_best_row_is_the_first_of_the_board(world):
+    race = world.race()
+    assert world.look(best, race) is None
+    for digest, bpbs in (("a", [2.5, 2.6]), ("b", [2.4, 2.5])):
+        world.run_recipe(race, digest, bpbs)
+    assert world.look(best, race) == world.board(race).rows[0]
