@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse
 
-from db import overview
+from db import queue_overview
 from db.session import Session
 from server.pages.shell import fragment, page
 from server.runtime import Runtime, utc_now
@@ -23,10 +23,10 @@ SILENT_SECONDS = 60.0
 def gather(session: Session) -> dict[str, Any]:
     """What the template is given."""
     now = utc_now()
-    workers = overview.present(session, now - LATELY, MOST_PRESENT)
+    workers = queue_overview.present(session, now - LATELY, MOST_PRESENT)
     return {
-        "depth": overview.depth(session),
-        "jobs": overview.running(session, MOST_RUNNING),
+        "depth": queue_overview.depth(session),
+        "jobs": queue_overview.running(session, MOST_RUNNING),
         "workers": {kind: list(group) for kind, group in groupby(workers, key=lambda one: one.kind)},
         "silent": SILENT_SECONDS,
         "now": now,
