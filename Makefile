@@ -3,7 +3,7 @@ PYTHON ?= python3
 BUDGET ?= 3m
 BIN = .venv/bin
 
-.PHONY: race test check lint conformance serve sweep client clean
+.PHONY: race test check lint conformance serve sweep client screenshots clean
 
 .venv/engine: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -40,6 +40,9 @@ serve: .venv/engine  ## the server on this machine
 
 sweep: .venv/engine  ## every rule x composition x levels, two hundred steps each; tens of minutes; writes docs/sweep.md
 	$(BIN)/python benchmarks/sweep.py --out docs/sweep.md
+
+screenshots: .venv/test  ## every page of the dashboard as a picture, in build/screenshots
+	PYTHONPATH=. $(BIN)/python tests/browser/screenshots.py
 
 clean:
 	rm -rf .venv *.egg-info

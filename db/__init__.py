@@ -9,3 +9,4 @@ rather than remembered. Read `queue` first, then `taking`, `samples` and `rungs`
 from db import tables_audit as tables_audit  # their tables belong to the catalogue, whichever part is imported first
 from db import tables_deploy as tables_deploy
 from db import tables_scale as tables_scale
+from db import tables_web as tables_web

@@ -119,6 +119,12 @@ def leader(session: Session, race_id: str) -> str | None:
     return None if top is None else str(top.recipe_digest)
 
 
+def best(session: Session, race: RaceView) -> Row | None:
+    """The first row of the measured board."""
+    top = LEADER.one_or_none(session, race=race.id, provenance="measured")
+    return None if top is None else row_of(top, 1, race)
+
+
 def ranked(
     race_id: str | BindParameter[str], provenance: str | BindParameter[str], after: ColumnElement[bool] | None
 ) -> Select[Any]:

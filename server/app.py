@@ -25,6 +25,8 @@ from server.mcp import mcp_server, parts_of
 from server.mcp_parts import Parts
 from server.mcp_state import seal_state, state_keys
 from server.metrics import Metrics
+from server.pages import add_pages
+from server.pages.refusals import answer
 from server.runtime import Runtime
 from server.settings import Settings
 from server.toolbox import ScopeMissing, Tool, enabled, may, result_of, toolbox
@@ -89,7 +91,8 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
         responses={"default": {"description": "A refusal.", "content": {"application/json": {"schema": REFUSAL}}}},
     )
     app.state.traffic = traffic
-    app.add_middleware(Gate, runtime=runtime, credentials=credentials_of(runtime, counter), needs=scopes_needed(tools))
+    credentials = credentials_of(runtime, counter)
+    app.add_middleware(Gate, runtime=runtime, credentials=credentials, needs=scopes_needed(tools))
     metrics = Metrics(runtime)
     app.add_middleware(Edge, redact=redactor(runtime.settings.secrets), metrics=metrics, draining=runtime.draining)
     app.add_exception_handler(Refusal, refusing(runtime.settings))
@@ -98,6 +101,7 @@ def create_app(runtime: Runtime, mcp: Server[dict[str, Any]] | None = None) -> F
     for tool in tools.values():
         add_tool(app, runtime, tool)
     add_artifacts(app, runtime)
+    add_pages(app, runtime, credentials)
     add_metadata(app, runtime.settings)
     add_traffic(app, runtime)
 
@@ -208,16 +212,18 @@ async def no_route(request: Request, error: Exception) -> Response:
     kind = {404: UnknownRoute, 405: WrongMethod}.get(error.status_code)
     if kind is None:
         return JSONResponse({"code": "refused", "message": error.detail, "next_step": ""}, error.status_code)
-    answer = refused(kind("Nothing answers to this address." if kind is UnknownRoute else "It takes another method."))
-    answer.headers.update(error.headers or {})
-    return answer
+    refusal = kind("Nothing answers to this address." if kind is UnknownRoute else "It takes another method.")
+    told = answer(request, refusal, refused(refusal))
+    told.headers.update(error.headers or {})
+    return told
 
 
 async def defect(request: Request, error: Exception) -> Response:
     """A mistake of ours: the log has it, the caller gets a code."""
-    answer = refused(Defect("The server made a mistake."))
-    answer.headers["x-request-id"] = request.scope["igla.request_id"]  # this answer is made outside of every shell
-    return answer
+    mistake = Defect("The server made a mistake.")
+    told = answer(request, mistake, refused(mistake))
+    told.headers["x-request-id"] = request.scope["igla.request_id"]  # this answer is made outside of every shell
+    return told
 
 
 def refusing(settings: Settings) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -225,6 +231,6 @@ def refusing(settings: Settings) -> Callable[[Request, Exception], Awaitable[Res
 
     async def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)
-        return refused(error, challenge_headers(error, request.scope, settings))
+        return answer(request, error, refused(error, challenge_headers(error, request.scope, settings)))
 
     return refuse

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db.tokens import Principal
 from errors import Refusal
 from server.challenges import METADATA, challenge
-from server.credentials import Credentials
+from server.credentials import Credentials, Unauthorized
+from server.pages.door import Door
+from server.pages.refusals import answer
 from server.runtime import Runtime
 from tools import Context
 
@@ -51,6 +53,7 @@ class Gate:
         self.runtime = runtime
         self.credentials = credentials
         self.needs = needs
+        self.door = Door(runtime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through with `scope["igla.principal"]` set, or answer with a refusal."""
@@ -66,14 +69,27 @@ class Gate:
             if not streamed and int(headers.get("content-length", "0") or 0) > LARGEST_BODY:
                 raise BodyTooLarge(f"A request may have {LARGEST_BODY} bytes.")
             if scope["path"] not in METADATA:
-                principal = await self.credentials.principal(headers.get("authorization", ""), address_of(scope))
+                principal = await self.caller(scope, headers)
                 scope["igla.principal"] = principal
                 scope["user"] = session_owner(principal)
         except Refusal as refusal:
             more = self.challenge(refusal, scope, given="authorization" in headers)
-            await refused(refusal, more)(scope, receive, send)
+            await answer(Request(scope), refusal, refused(refusal, more))(scope, receive, send)
             return
         await self.app(scope, receive if streamed else limited(receive), send)
+
+    async def caller(self, scope: Scope, headers: dict[str, str]) -> Principal:
+        """Who asks: a token's owner, the local operator, or a browser that asks for a page."""
+        authorization = headers.get("authorization", "")
+        from_browser = None if authorization else await self.door.principal(scope, headers)
+        if from_browser is not None and scope["igla.is_session"]:
+            return from_browser
+        try:
+            return await self.credentials.principal(authorization, address_of(scope))
+        except Unauthorized:
+            if from_browser is None:
+                raise
+            return from_browser
 
     def challenge(self, refusal: Refusal, scope: Scope, *, given: bool) -> dict[str, str]:
         """What a 401 says beside its body."""
@@ -114,7 +130,7 @@ def check_origin(headers: dict[str, str], hosts: list[str]) -> None:
         raise WrongOrigin("The Origin header is not one of this server's names.")
 
 
-READ = {name.encode(): name for name in ("host", "origin", "content-length", "authorization")}
+READ = {name.encode(): name for name in ("host", "origin", "content-length", "authorization", "cookie")}
 """Headers that the gate reads."""
 
 

@@ -6,7 +6,22 @@ from html import escape
 from math import ceil, floor
 
 WIDTH, HEIGHT = 860, 380
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """The size of a picture and the margins in which its axes are written."""
+
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = 56
+    right: int = 16
+    top: int = 12
+    bottom: int = 40
+
+
+REPORT = Frame()
+"""The picture of a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +34,18 @@ class Line:
     stopped: bool = False
 
 
-def svg(lines: Sequence[Line], baseline: float | None = None) -> str:
+def svg(
+    lines: Sequence[Line],
+    baseline: float | None = None,
+    *,
+    frame: Frame = REPORT,
+    name: str = "curves",
+    about: str = "",
+) -> str:
     """The curves, the leaders in colour above the others in grey, and the n-gram baseline as a dashed line.
 
     Lines carry the class `place-1` to `place-3` or `place-0`, `stopped` where a run was stopped; CSS colours them.
+    name: of this picture, where a page has several. about: what its description says.
     """
     points = [point for line in lines for point in line.points]
     if not points:
@@ -31,30 +54,38 @@ def svg(lines: Sequence[Line], baseline: float | None = None) -> str:
     low, high = floor(min(values) * 4) / 4, ceil(max(values) * 4) / 4 or 1.0
     high = max(high, low + 0.25)
     farthest = max(at for at, _ in points)
+    right, floor_ = frame.width - frame.right, frame.height - frame.bottom
 
     def x(at: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * at / farthest
+        return frame.left + (right - frame.left) * at / farthest
 
     def y(value: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
+        return frame.top + (floor_ - frame.top) * (high - value) / (high - low)
 
+    described = f'<desc id="{name}-desc">{escape(about)}</desc>' if about else ""
+    ids = f"{name}-title {name}-desc" if about else f"{name}-title"
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="curves-title">',
-        '<title id="curves-title">Bits per byte on validation text against bytes trained</title>',
+        f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" aria-labelledby="{ids}">',
+        f'<title id="{name}-title">Bits per byte on validation text against bytes trained</title>{described}',
     ]
     for value in ticks(low, high):
         parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>'
+            f'<line class="grid" x1="{frame.left}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+            f'<text x="{frame.left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>'
         )
     for at in ticks(0.0, farthest):
-        parts.append(f'<text x="{x(at):.1f}" y="{HEIGHT - 20}" text-anchor="middle">{amount(at)}</text>')
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 4}" text-anchor="middle">text trained on</text>')
+        end = "end" if x(at) > right - 12 else "middle"
+        parts.append(
+            f'<text x="{x(at):.1f}" y="{floor_ + 20 * frame.bottom // 40}" text-anchor="{end}">{amount(at)}</text>'
+        )
+    parts.append(
+        f'<text x="{(frame.left + right) / 2}" y="{frame.height - 4}" text-anchor="middle">text trained on</text>'
+    )
     for line in sorted(lines, key=lambda one: (one.place != 0, -one.place)):
         parts.append(curve(line, [(x(at), y(value)) for at, value in line.points]))
     if baseline:
         parts.append(
-            f'<line class="baseline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(baseline):.1f}" '
+            f'<line class="baseline" x1="{frame.left}" x2="{right}" y1="{y(baseline):.1f}" '
             f'y2="{y(baseline):.1f}"><title>order-2 Witten-Bell model {baseline:.4f}</title></line>'
         )
     return "".join([*parts, "</svg>"])

@@ -6,7 +6,7 @@ looking once a second where not; what was lost on the way is made up for at the 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -62,7 +62,7 @@ class Live:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
-    async def changes(self, topic: str, *, seen: int | None = None, beat: float = 15.0) -> AsyncIterator[Change]:
+    async def changes(self, topic: str, *, seen: int | None = None, beat: float = 15.0) -> AsyncGenerator[Change]:
         """Every change of a topic, a slow reader gets the newest; first how it stands, unless that is `seen`.
 
         Every `beat` seconds without a change the same version comes again. Ends when this is closed.

@@ -57,6 +57,8 @@ class Settings(AccessSettings):
     toolsets: str = Field("race,arena,market,ops", description="groups of tools that are offered, separated by commas")
     read_only: bool = Field(False, description="offer only the tools that change nothing")
 
+    public_board: bool = Field(False, description="anybody may look at races, runs, the arena and the glossary")
+
     grace_seconds: float = Field(
         25.0, ge=0, le=3600, description="seconds that work under way has to finish after SIGTERM"
     )

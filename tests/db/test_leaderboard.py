@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from db import leaderboard, queue
-from db.leaderboard import InvalidCursor, decode, leader
+from db.leaderboard import InvalidCursor, best, decode, leader
 from db.results import results
 from errors import InvalidValue
 
@@ -192,3 +192,11 @@ def test_a_board_that_did_not_change_is_read_once_however_often_it_is_asked_for(
     world.run_recipe(race, "b" * 64, (1.0,))
     assert [row.recipe[0] for row in world.board(race, limit=7).rows] == ["b", "a"]
     assert len(asked) == 2
+
+
+def test_the_best_row_is_the_first_of_the_board(world):
+    race = world.race()
+    assert world.look(best, race) is None
+    for digest, bpbs in (("a", [2.5, 2.6]), ("b", [2.4, 2.5])):
+        world.run_recipe(race, digest, bpbs)
+    assert world.look(best, race) == world.board(race).rows[0]
