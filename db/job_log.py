@@ -54,7 +54,7 @@ def shortened(lines: Iterable[str]) -> list[str]:
 
 
 def gist(lines: Sequence[str]) -> list[str]:
-    """Of a crash in native code what came before, its reason and the innermost calls: they stand first in its report."""
+    """Of a native crash what came before, its reason and the innermost calls: they stand first in its report."""
     crash = next((place for place, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
     return list(lines) if crash is None else list(lines[max(0, crash - 15) : crash + 30])
 
