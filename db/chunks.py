@@ -187,6 +187,14 @@ def give_back(session: Session, request_id: str, request_fence: int) -> RequestV
     return view(run(session, update(REQUEST).where(REQUEST.c.id == row.id).values(**values).returning(REQUEST)).one())
 
 
+def leave(session: Session, engine: str) -> None:
+    """Put back what still stands under the name of an engine that ends: a dead one of the name may have left it."""
+    mine = (state_is(REQUEST, "leased"), REQUEST.c.engine == engine)
+    free = {"state": "queued", "engine": None, "lease_expires_at": None}
+    if run(session, update(REQUEST).where(*mine).values(**free)).rowcount:
+        notify(session, REQUESTS)
+
+
 def finish(session: Session, request_id: str, request_fence: int, result: dict[str, Any], now: datetime) -> RequestView:
     """Answer a request. `result` is plain JSON."""
     return end(session, leased(session, request_id, request_fence), now, state="done", result=result)

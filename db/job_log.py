@@ -53,6 +53,12 @@ def shortened(lines: Iterable[str]) -> list[str]:
     return found
 
 
+def gist(lines: Sequence[str]) -> list[str]:
+    """Of a native crash what came before, its reason and the innermost calls: they stand first in its report."""
+    crash = next((place for place, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
+    return list(lines) if crash is None else list(lines[max(0, crash - 15) : crash + 30])
+
+
 def about(lines: Sequence[str], job_id: str) -> list[str]:
     """Of a process's lines those that may be about this job: not those that say that they are about another."""
     return [line for line in lines if named(line) in (None, job_id)]

@@ -22,8 +22,8 @@ from db.jobs import LeaseLost
 from db.samples import Batch, Written
 from errors import ArtifactMissing, Refusal, RunFailed
 from kernels import fallbacks
-from server.keys import signing_key
 from server.logs import Output, silent
+from server.measured import receipt_of, sample_of
 from server.runtime import Runtime, utc_now
 from server.tracing import chunk_span
 from tools import LEASE_SECONDS, Decision, decision_of, judge
@@ -34,7 +34,6 @@ from training.checkpoint import CheckpointCorrupt
 from training.corpus import Corpus, refuse_overlap
 from training.engine import Chunk, EnvironmentChanged, Residents, run_chunk
 from training.environment import environment
-from training.receipts import Claims, sign
 from training.recipe import recipe_from
 
 log = structlog.get_logger()
@@ -239,7 +238,7 @@ class Engine:
         """A run that cannot go on is a result: the job ends as errored, with its reason."""
         reason = str(chunk.failure)
         job = queue.fail(session, ticket.job_id, ticket.fence, utc_now(), reason, judge=judge)
-        job_log.add(session, ticket.job_id, self.output.kept, utc_now())
+        job_log.add(session, ticket.job_id, list(self.output.kept), utc_now())
         return Decision(
             action="error", rung=job.rung, reason=reason, numbers={"step": float(chunk.step)}, state=job.state
         )
@@ -254,14 +253,14 @@ class Engine:
         """Store a refusal as the request's answer, unless another engine has the request."""
         with suppress(LeaseLost), self.runtime.store.transaction() as session:
             chunks.fail(session, request.id, request.fence, refusal.code, refusal.message, utc_now())
-            job_log.add(session, request.job_id, self.output.kept, utc_now())
+            job_log.add(session, request.job_id, list(self.output.kept), utc_now())
 
     def give_up(self, request: RequestView, reason: str) -> None:
         """End a run that this machine cannot train, and answer why."""
         with suppress(LeaseLost), self.runtime.store.transaction() as session:
             queue.fail(session, request.job_id, request.job_fence, utc_now(), reason, judge=judge)
             chunks.fail(session, request.id, request.fence, RunFailed.code, reason, utc_now())
-            job_log.add(session, request.job_id, self.output.kept, utc_now())
+            job_log.add(session, request.job_id, list(self.output.kept), utc_now())
 
 
 class Renewal:
@@ -304,35 +303,3 @@ class Renewal:
         """Called after every optimizer step: stop early when the job is no longer ours."""
         if self.lost:
             raise Abandoned
-
-
-def sample_of(chunk: Chunk) -> Sample:
-    """The chunk's sample."""
-    assert chunk.score is not None
-    return Sample(
-        step=chunk.step,
-        bpb=chunk.score.bpb,
-        nll_sum=chunk.score.nll_sum,
-        byte_count=chunk.score.byte_count,
-        quantized={place: dict(figures) for place, figures in chunk.quantized.items()} or None,
-    )
-
-
-def receipt_of(runtime: Runtime, ticket: queue.Ticket, chunk: Chunk) -> dict[str, Any]:
-    """The signed statement of what was measured on what."""
-    assert chunk.score is not None
-    assert chunk.checkpoint is not None
-    claims = Claims(
-        job=ticket.job_id,
-        fence=ticket.fence,
-        step=chunk.step,
-        nll_sum=chunk.score.nll_sum,
-        byte_count=chunk.score.byte_count,
-        corpus=ticket.corpus,
-        split="validation",
-        recipe=chunk.effective_digest,
-        checkpoint=chunk.checkpoint,
-        environment=chunk.environment,
-        scorer=chunk.score.version,
-    )
-    return sign(claims, signing_key(runtime.settings.data))

@@ -5,7 +5,7 @@ import os
 
 from opentelemetry.trace import NoOpTracer
 
-from db import workers
+from db import chunks, workers
 from server import logs, tracing
 from server.ending import sign_off, told_to_end
 from server.runtime import open_runtime, utc_now
@@ -27,4 +27,6 @@ def run_engine(settings: Settings, name: str, *, with_parent: bool) -> None:
 
         Engine(name=name, runtime=runtime, residents=Residents(), output=output, tracer=tracer).serve(stop)
     finally:
+        with runtime.store.transaction() as session:
+            chunks.leave(session, name)
         sign_off(runtime, name, "engine")

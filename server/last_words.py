@@ -11,7 +11,9 @@ from typing import IO
 
 from server.lines import Lines
 
-KEPT_LINES = 50
+KEPT_LINES = 250
+"""More than are stored: the report of a crash is long, and its reason stands first."""
+
 LONGEST_LINE = 4_000
 LAST_SECONDS = 0.5
 """How long the last lines of a dead process may take to come; what it left running may hold the pipe open."""

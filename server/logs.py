@@ -11,16 +11,16 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
-from db.calls import Call
+from db.calls import TRACEPARENT, Call
 from db.redaction import Redactor, redacted, redactor
-from server.lines import Lines
+from server.lines import Fields, Lines
 from server.settings import Settings
 
 log = structlog.get_logger()
@@ -33,14 +33,18 @@ KEPT_LINES = 50
 class Output:
     """What structlog writes to: the process's lines and, while a run is under way, its last ones."""
 
-    def __init__(self, lines: Lines) -> None:
-        self.lines = lines
+    def __init__(self, lines: Lines, level: int = logging.INFO) -> None:
+        self.lines, self.level = lines, level
         self.kept: deque[str] = deque(maxlen=KEPT_LINES)
 
-    def msg(self, message: str) -> None:
-        """Write a rendered line."""
-        self.kept.append(message)
-        self.lines.write(message)
+    def msg(self, line: Fields) -> None:
+        """Write a line. Where a thread writes, that thread also makes text of it: a call does not wait for its line."""
+        if self.lines.thread is not None:
+            self.lines.put(line)
+        else:
+            text = self.lines.render(line)
+            self.kept.append(text)
+            self.lines.write(text)
 
     log = debug = info = warning = warn = error = critical = fatal = exception = failure = msg
 
@@ -54,7 +58,7 @@ class Output:
 
 def silent() -> Output:
     """An output for a process whose logging somebody else has set up."""
-    return Output(Lines(STDERR, background=False))
+    return Output(Lines(STDERR, background=False, render=lambda line: ENCODE(dict(line))), logging.CRITICAL)
 
 
 class Handler(logging.Handler):
@@ -64,7 +68,8 @@ class Handler(logging.Handler):
         """As a line like any other."""
         details = {"logger": record.name, **({"exc_info": record.exc_info} if record.exc_info else {})}
         try:
-            structlog.get_logger().log(max(record.levelno, logging.DEBUG), record.getMessage(), **details)
+            level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+            structlog.get_logger().log(level, record.getMessage(), **details)
         except Exception:
             self.handleError(record)
 
@@ -80,10 +85,11 @@ def configure(
     """Set up logging of this process; called once, at its start. secrets: beside those of the settings."""
     level = getattr(logging, settings.log_level.upper())
     terminal = os.isatty(descriptor) if settings.log_format == "auto" else settings.log_format == "console"
-    lines = Lines(descriptor, background=background)
-    output = Output(lines)
+    render = renderer(process, redactor([*secrets, *settings.secrets]), terminal=terminal)
+    lines = Lines(descriptor, background=background, render=render)
+    output = Output(lines, level)
     structlog.configure(
-        processors=processors(process, redactor([*secrets, *settings.secrets]), terminal=terminal),
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, hand_over],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
@@ -96,65 +102,65 @@ def configure(
     return output
 
 
-def processors(process: str, redact: Redactor, *, terminal: bool) -> list[Any]:
-    """What a line goes through, from its fields to its text."""
-    pid = os.getpid()
+def hand_over(_logger: Any, name: str, line: Fields) -> tuple[tuple[Fields], dict[str, Any]]:
+    """The end of the caller's part: when and how grave; the rest is done where the line is written."""
+    line["level"] = "warning" if name == "warn" else "error" if name == "exception" else name
+    line["moment"] = time.time_ns()
+    return (line,), {}
 
-    def named(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        line["process"], line["pid"] = process, pid
-        return line
 
-    def clean(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        for name, value in line.items():
-            line[name] = redacted(value, redact)
-        return line
+def renderer(process: str, redact: Redactor, *, terminal: bool) -> Callable[[Fields], str]:
+    """What makes a line's text of its fields."""
+    pid, stamp = os.getpid(), Stamp()
+    coloured = structlog.dev.ConsoleRenderer() if terminal else None
 
-    return [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.format_exc_info,
-        clean,
-        named,
-        structlog.processors.add_log_level,
-        Stamp(),
-        structlog.dev.ConsoleRenderer() if terminal else as_json,
-    ]
+    def render(line: Fields) -> str:
+        moment = line.pop("moment")
+        clean = {name: redacted(value, redact) for name, value in line.items()}
+        clean |= {"process": process, "pid": pid, "timestamp": stamp(moment)}
+        return ENCODE(clean) if coloured is None else str(coloured(None, line["level"], clean))
+
+    return render
 
 
 class Stamp:
-    """The moment of a line, UTC. A second's text is made once: lines come by the thousand."""
+    """A moment as text, UTC. A second's text is made once: lines come by the thousand."""
 
     def __init__(self) -> None:
-        self.second, self.text = -1, ""
+        self.known = (-1, "")
 
-    def __call__(self, _logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Add it."""
-        second, nanoseconds = divmod(time.time_ns(), 10**9)
-        if second != self.second:
-            self.text, self.second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)), second
-        line["timestamp"] = f"{self.text}.{nanoseconds // 1000:06d}Z"
-        return line
+    def __call__(self, moment: int) -> str:
+        """moment: nanoseconds since 1970."""
+        second, nanoseconds = divmod(moment, 10**9)
+        known, text = self.known
+        if second != known:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self.known = second, text
+        return f"{text}.{nanoseconds // 1000:06d}Z"
 
 
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def as_json(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> str:
-    """A line as JSON; its values are plain by now."""
-    return ENCODE(line)
-
-
 class CallLog:
     """A watch that writes one line a call."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
 
     def begins(self, call: Call) -> None:
         """From here on every line says which call it belongs to."""
         bind_contextvars(request_id=call.request_id, principal=call.principal)
 
     def ended(self, call: Call, code: str, seconds: float) -> None:
-        """A defect comes with its traceback."""
+        """A defect comes with its traceback; every other line takes the shortest way, since each call has one."""
         said = {"tool": call.tool, "code": code, "seconds": round(seconds, 6), "doorway": call.doorway}
-        about = {name.removesuffix("_id"): value for name, value in call.subject.items()}
+        for name, value in call.subject.items():
+            said[name.removesuffix("_id")] = value
         if code == "internal_error":
-            log.error("tool_call", **said, **about, exc_info=sys.exc_info()[0] is not None)
-        else:
-            log.info("tool_call", **said, **about)
+            log.error("tool_call", **said, exc_info=sys.exc_info()[0] is not None)
+        elif self.output.level <= logging.INFO:
+            said |= {"request_id": call.request_id, "principal": call.principal, "event": "tool_call", "level": "info"}
+            if (trace := TRACEPARENT.get()) is not None:
+                said["trace_id"] = trace.split("-")[1]
+            self.output.msg({**said, "moment": time.time_ns()})

@@ -15,7 +15,7 @@ from errors import Refusal
 from server import logs, tracing
 from server.app import create_app, parts
 from server.graceful import Server
-from server.logs import CallLog
+from server.logs import CallLog, Output
 from server.mcp import mcp_server, serve_stdio
 from server.metrics import CallMeter, Flushing
 from server.runtime import Runtime, open_runtime
@@ -39,8 +39,8 @@ def serve_all(settings: Settings) -> None:
 
     The address is printed on standard error when it answers, which with port 0 is the way to learn it.
     """
-    logs.configure("web", settings, background=True)
-    runtime = observed(open_runtime(settings))
+    output = logs.configure("web", settings, background=True)
+    runtime = observed(open_runtime(settings), output)
     refuse_open_bind(runtime)
     runtime.tracks()  # a track that cannot be read is told now, not to an agent
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -99,8 +99,8 @@ def arena_count(runtime: Runtime) -> int:
 
 def serve_stdio_client(settings: Settings) -> None:
     """Serve one MCP client on standard streams. Everything else this process says goes to standard error."""
-    logs.configure("web", settings, background=True)
-    runtime = observed(open_runtime(settings))
+    output = logs.configure("web", settings, background=True)
+    runtime = observed(open_runtime(settings), output)
     traffic = Traffic(runtime.store)
     server = mcp_server(parts(replace(runtime, watches=(*runtime.watches, traffic))))
     count, arenas = settings.engine_count, arena_count(runtime)
@@ -119,8 +119,8 @@ def refuse_open_bind(runtime: Runtime) -> None:
             raise TokenNeeded(f"{settings.host} can be reached from outside and there is no token.")
 
 
-def observed(runtime: Runtime) -> Runtime:
+def observed(runtime: Runtime, output: Output) -> Runtime:
     """The runtime of a process that answers calls: each is told to the log, counted and, if wanted, traced."""
     tracer = tracing.configure("web", runtime.settings)
     traced = () if tracer is None else (CallTrace(tracer),)
-    return replace(runtime, watches=(*runtime.watches, *traced, CallLog(), CallMeter(runtime.store.meters)))
+    return replace(runtime, watches=(*runtime.watches, *traced, CallLog(output), CallMeter(runtime.store.meters)))

@@ -167,7 +167,7 @@ def keep_last_words(store: Store, name: str, exit_code: int, said: list[str]) ->
     try:
         with store.transaction() as session:
             for job_id in chunks.held_by(session, name):
-                job_log.add(session, job_id, [*job_log.about(said, job_id), end], utc_now())
+                job_log.add(session, job_id, [*job_log.gist(job_log.about(said, job_id)), end], utc_now())
     except DatabaseError as error:
         log.warning("last_words_lost", name=name, error=type(error).__name__)
 

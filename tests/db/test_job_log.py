@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db import job_log
-from db.job_log import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, about, shortened
+from db.job_log import LONGEST_LINE, MOST_CHARACTERS, MOST_LINES, about, gist, shortened
 
 LONG = st.text("ab", min_size=1, max_size=9).map(lambda text: text * 900)
 LINES = st.lists(st.text(max_size=100) | LONG, max_size=60)
@@ -37,6 +37,20 @@ def test_lines_about_other_jobs_are_left_out(whose):
     ]
     assert about(lines, "j1") == [line for line, one in zip(lines, whose, strict=True) if one != "j2"]
     assert about(['"j2"', "[1]", '{"job": 3}', "{"], "j1") == ['"j2"', "[1]", '{"job": 3}', "{"]
+
+
+@given(st.integers(0, 100), st.integers(0, 200))
+def test_of_a_crash_the_reason_and_the_innermost_calls_are_kept(before, after):
+    lines = [
+        *(f"b{n}" for n in range(before)),
+        "Fatal Python error: Segmentation fault",
+        *(f"a{n}" for n in range(after)),
+    ]
+    kept = shortened([*gist(lines), "the end"])
+    assert "Fatal Python error: Segmentation fault" in kept
+    assert [one for one in kept if one[0] == "a"] == [f"a{n}" for n in range(min(after, 29))]
+    assert [one for one in kept if one[0] == "b"] == [f"b{n}" for n in range(max(0, before - 15), before)]
+    assert gist(lines[:before]) == lines[:before]
 
 
 def test_lines_are_put_behind_those_that_are_there(world):

@@ -126,6 +126,18 @@ def test_an_engine_without_time_gives_the_chunk_back_and_the_next_one_has_it_at_
     runtime.store.close()
 
 
+def test_what_a_dead_engine_left_is_free_when_its_successor_ends(runtime):
+    held = held_job(runtime, steps=100)
+    with runtime.store.transaction() as session:
+        chunks.request(session, held["job_id"], held["fence"], None, runtime.context().now)
+        chunks.lease(session, "engine-1", runtime.context().now, 20.0)
+        chunks.leave(session, "engine-2")
+    assert requests(runtime) == [("leased", "engine-1", 0)]
+    with runtime.store.transaction() as session:
+        chunks.leave(session, "engine-1")
+    assert requests(runtime) == [("queued", None, 0)]
+
+
 def test_engines_that_end_in_good_order_are_no_deaths(runtime):
     held = held_job(runtime, steps=100)
     with runtime.store.transaction() as session:

@@ -22,8 +22,8 @@ from tests.observing import CALL, logging_to_pipe
 
 @pytest.mark.parametrize("background", [False, True])
 def test_a_call_is_one_line_with_what_it_was_about(background):
-    with logging_to_pipe(Settings(log_format="json"), background=background) as (_, said):
-        with watched((CallLog(),), CALL):
+    with logging_to_pipe(Settings(log_format="json"), background=background) as (output, said):
+        with watched((CallLog(output),), CALL):
             structlog.get_logger().info("inside")
         inside, line = said()
     assert {"event": "inside", "request_id": "req-1", "principal": "ann"}.items() <= inside.items()
@@ -36,21 +36,21 @@ def test_a_call_is_one_line_with_what_it_was_about(background):
 
 
 def test_a_real_call_that_is_refused_is_logged_with_its_code(runtime):
-    tools, seen = toolbox(), replace(runtime, watches=(CallLog(),))
+    tools = toolbox()
 
-    async def ask():
+    async def ask(seen):
         with pytest.raises(UnknownName):
             await call(tools["job_status"], seen.context("bob"), {"job_id": "0" * 36})
 
-    with logging_to_pipe(Settings(log_format="json")) as (_, said):
-        anyio.run(ask)
+    with logging_to_pipe(Settings(log_format="json")) as (output, said):
+        anyio.run(ask, replace(runtime, watches=(CallLog(output),)))
         (line,) = said()
     assert (line["tool"], line["code"], line["principal"]) == ("job_status", "unknown_name", "bob")
 
 
 def test_a_defect_is_logged_with_its_traceback():
-    with logging_to_pipe(Settings(log_format="json")) as (_, said):
-        with pytest.raises(ZeroDivisionError), watched((CallLog(),), CALL):
+    with logging_to_pipe(Settings(log_format="json")) as (output, said):
+        with pytest.raises(ZeroDivisionError), watched((CallLog(output),), CALL):
             1 / 0  # noqa: B018
         (line,) = said()
     assert (line["level"], line["code"]) == ("error", "internal_error")
@@ -61,14 +61,18 @@ def test_what_libraries_say_goes_the_same_way_without_secrets():
     with logging_to_pipe(Settings(log_format="json", admin_token="open-sesame"), "scorer") as (_, said):
         logging.getLogger("uvicorn.error").warning("sent %s and %s", "open-sesame", "igla_abcdefgh1234")
         logging.getLogger("mcp").info("chatter")
-        (line,) = said()
+        logging.getLogger("other").log(35, "between two levels")
+        line, between = said()
+    assert (between["event"], between["level"]) == ("between two levels", "warning")
     assert line["event"] == "sent [redacted] and [redacted]"
     assert (line["logger"], line["process"], line["level"]) == ("uvicorn.error", "scorer", "warning")
 
 
 def test_the_level_is_a_setting():
-    with logging_to_pipe(Settings(log_format="json", log_level="warning")) as (_, said):
+    with logging_to_pipe(Settings(log_format="json", log_level="warning")) as (output, said):
         structlog.get_logger().info("quiet")
+        with watched((CallLog(output),), CALL):
+            pass
         structlog.get_logger().warning("loud")
         assert [line["event"] for line in said()] == ["loud"]
 

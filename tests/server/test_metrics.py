@@ -14,6 +14,7 @@ from db.meters import KINDS, Meters, bucket
 from kernels import fallbacks
 from server import metrics
 from server.app import create_app
+from server.logs import silent
 from server.metrics import CallMeter, Metrics, histogram
 from server.runtime import open_runtime
 from server.serve import observed
@@ -28,7 +29,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory):
     settings = Settings(data=tmp_path_factory.mktemp("metrics"), metrics_token="scrape-me")
-    opened = observed(open_runtime(settings))
+    opened = observed(open_runtime(settings), silent())
     yield opened
     opened.store.close()
 
@@ -98,7 +99,7 @@ def test_the_names_keep_to_the_conventions_and_both_formats_say_the_same(client)
 
 
 def test_two_replicas_answer_the_same_and_count_nothing_twice(runtime, client):
-    another = observed(open_runtime(runtime.settings))
+    another = observed(open_runtime(runtime.settings), silent())
     with TestClient(create_app(another), base_url="http://localhost") as elsewhere:
         before = scraped(client)[1]
         client.post("/api/glossary", json={})
