@@ -26,9 +26,12 @@ HERE = {"address": ""}
 
 
 class Forked:
-    """`igla WORDS` as a process of its own; its streams and methods are those of `subprocess.Popen`."""
+    """`igla WORDS` as a process of its own; its streams and methods are those of `subprocess.Popen`.
 
-    def __init__(self, words, *, cwd=ROOT, env=None, stdin=None, stdout=None, stderr=None, text=False):
+    script: runs in place of igla, as somewhere without our packages.
+    """
+
+    def __init__(self, words, *, script=None, cwd=ROOT, env=None, stdin=None, stdout=None, stderr=None, text=False):
         given, ours = zip(*(ends(number, each) for number, each in enumerate((stdin, stdout, stderr))), strict=True)
         self.stdin, self.stdout, self.stderr = (
             None if fd is None else open(fd, ("w" if number == 0 else "r") + ("" if text else "b"))  # noqa: SIM115
@@ -37,7 +40,12 @@ class Forked:
         self.args, self.returncode, self.lock = list(words), None, threading.Lock()
         self.line = socket.socket(socket.AF_UNIX)
         self.line.connect(address())
-        asked = {"words": self.args, "cwd": str(cwd), "env": dict(os.environ if env is None else env)}
+        asked = {
+            "words": self.args,
+            "script": script and str(script),
+            "cwd": str(cwd),
+            "env": dict(os.environ if env is None else env),
+        }
         self.line.sendall(b"f")
         socket.send_fds(self.line, [b"s"], given)
         for fd, each in zip(given, (stdin, stdout, stderr), strict=True):
@@ -45,6 +53,15 @@ class Forked:
                 os.close(fd)
         self.line.sendall(json.dumps(asked).encode() + b"\n")
         (self.pid,) = struct.unpack("<i", self.line.recv(4, socket.MSG_WAITALL))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            if pipe:
+                pipe.close()
+        self.wait()
 
     def wait(self, timeout=None):
         with self.lock:

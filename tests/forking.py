@@ -5,17 +5,20 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
 import struct
 import sys
 import threading
+from pathlib import Path
 from subprocess import PIPE
 from types import SimpleNamespace
 
 from tests import forked
 
+OURS = ("server", "tools", "bots", "db", "training", "kernels", "tests", "plugins", "errors")
 MODULES = (
     "server.cli", "server.serve", "server.engine_main", "server.engine", "server.scorer_main", "server.scorer",
     "server.arena_main", "server.work_command", "server.race_command", "training.engine", "training.rescore",
@@ -86,11 +89,14 @@ def become(asked, streams):
         os.close(stream)
     sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
-    sys.argv = ["igla", *asked["words"]]
+    sys.argv = [asked["script"] or "igla", *asked["words"]]
     supervisor.subprocess = SimpleNamespace(Popen=lambda command, **more: forked.Forked(command[3:], **more), PIPE=PIPE)
     code = 1
     try:
-        cli.main()
+        if asked["script"]:
+            stand_alone(asked["script"])
+        else:
+            cli.main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -102,6 +108,14 @@ def become(asked, streams):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def stand_alone(script):
+    """Run a script as Python does where our packages are not."""
+    sys.path[:] = [str(Path(script).parent), *(each for each in sys.path if Path(each).resolve() != forked.ROOT)]
+    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+        del sys.modules[name]
+    runpy.run_path(script, run_name="__main__")
 
 
 if __name__ == "__main__":
