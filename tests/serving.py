@@ -17,7 +17,10 @@ IGLA = [sys.executable, "-m", "server.cli"]
 ENGINE = ("--engines", "1", "--scorers", "0", "--arenas", "0")
 """Options of a server with an engine and nothing else beside it."""
 
-TINY = {"width": 32, "blocks": 1, "heads": 2, "window": 32, "context": 64, "batch": 4, "ngram": 2, "ngram_buckets": 512}
+TINY = {
+    "width": 16, "blocks": 1, "heads": 1, "mlp_ratio": 1, "window": 16, "context": 64, "batch": 4, "ngram": 2,
+    "ngram_buckets": 512,
+}  # fmt: skip
 """A recipe that trains and scores in well under a second."""
 
 
