@@ -2,13 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
+from subprocess import PIPE
 
 from sqlalchemy import text
 
-from tests.serving import ROOT
+from tests.forked import ROOT, Forked
 
 SECRET_NAMES = ("IGLA_DATA", "IGLA_DATABASE_URL", "DATABASE_URL", "IGLA_ADMIN_TOKEN")
 
@@ -20,8 +19,7 @@ def started(url, secret, home, *options):
     environment = {**scrubbed, "PYTHONPATH": str(ROOT), "HOME": str(home), "IGLA_TOKEN": secret, "IGLA_SERVER": url,
                    "IGLA_GRACE_SECONDS": "0"}  # fmt: skip
     environment.pop("XDG_CACHE_HOME", None)
-    command = [sys.executable, "-m", "server.cli", "work", *options]
-    return subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True)
+    return Forked(["work", *options], cwd=home, env=environment, stderr=PIPE, text=True)
 
 
 def until(look, seconds=90):

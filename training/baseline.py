@@ -38,8 +38,8 @@ def witten_bell(train: bytes, text: bytes, order: int = HIGHEST_ORDER) -> Score:
     assert 0 <= order <= HIGHEST_ORDER, "counts of longer contexts do not fit into memory"
     assert text, "bits per byte of nothing"
     p = np.full(len(text), 1 / 256)
-    for length in range(min(order, len(text) - 1) + 1):
-        counts = gram_counts(train, length).reshape(-1, 256)
+    for length, flat in enumerate(counts_up_to(train, min(order, len(text) - 1))):
+        counts = flat.reshape(-1, 256)
         total, kinds = counts.sum(axis=1), np.count_nonzero(counts, axis=1)
         seen = grams(text, length)
         context = seen >> 8
@@ -77,6 +77,20 @@ def grams(text: bytes, length: int) -> npt.NDArray[np.int64]:
     return sum(
         (raw[back : back + count] << 8 * (length - back) for back in range(length + 1)), np.zeros(count, np.int64)
     )
+
+
+def counts_up_to(train: bytes, order: int) -> list[npt.NDArray[np.int64]]:
+    """`gram_counts` of 0 to `order` bytes of context, from one pass over the text.
+
+    Every gram but the first of its length is the end of a longer one.
+    """
+    found = [gram_counts(train, order)]
+    for length in reversed(range(order)):
+        shorter = found[0].reshape(256, -1).sum(axis=0)
+        if len(train) > length:
+            shorter[int.from_bytes(train[: length + 1])] += 1
+        found.insert(0, shorter)
+    return found
 
 
 def gram_counts(train: bytes, length: int) -> npt.NDArray[np.int64]:

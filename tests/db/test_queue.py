@@ -360,7 +360,9 @@ def test_processes_never_claim_a_job_twice(world):
     race = world.race(seeds=tuple(range(100)))
     world.submit(race)
     url = world.store.engine.url.render_as_string(hide_password=False)
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
+    forked = multiprocessing.get_context("forkserver")
+    forked.set_forkserver_preload(["db.queue", "tools"])
+    with forked.Pool(4) as pool:
         calls = [pool.apply_async(claim_all, (url, f"p{i}", world.now, None)) for i in range(4)]
         ids = [job_id for call in calls for job_id in call.get()]
     assert len(ids) == len(set(ids)) == 100

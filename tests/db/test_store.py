@@ -189,7 +189,9 @@ def open_and_note(url, name):
 
 def test_processes_that_start_together_migrate_once(tmp_path):
     url = f"sqlite:///{tmp_path / 'new.db'}"
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
+    forked = multiprocessing.get_context("forkserver")
+    forked.set_forkserver_preload(["db.store", "alembic.command"])
+    with forked.Pool(3) as pool:
         for call in [pool.apply_async(open_and_note, (url, f"e{i}")) for i in range(3)]:
             call.get()
     store = open_store(url)

@@ -6,14 +6,15 @@ import math
 import os
 import random
 import struct
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+
+from tests.forked import Forked, run
 
 ENTRIES = sorted((Path(__file__).parents[2] / "docs" / "examples" / "entries").glob("*.py"))
 SMALL = {**os.environ, "STEPS": "20", "WIDTH": "32", "DEPTH": "1", "OMP_NUM_THREADS": "1"}
@@ -29,8 +30,8 @@ def trained_in(folder, script):
     """(script, artifact) of an entry that was trained for a few steps."""
     (folder / "train.bin").write_bytes(text(0, 6000))
     (folder / "artifact").mkdir()
-    command = [sys.executable, script, "train", "train.bin", "artifact", "7"]
-    subprocess.run(command, cwd=folder, env=SMALL, check=True)
+    command = ["train", "train.bin", "artifact", "7"]
+    run(command, script=script, cwd=folder, env=SMALL)
     return script, folder / "artifact"
 
 
@@ -50,8 +51,8 @@ def frame(pipe, payload=None):
 
 def rows_of(script, artifact, documents, **env):
     """The rows of each document, in one wave, longest first; a byte is told only after its rows were read."""
-    command = [sys.executable, script, "predict", str(artifact), "7"]
-    with subprocess.Popen(command, env={**SMALL, **env}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as entry:
+    command = ["predict", str(artifact), "7"]
+    with Forked(command, script=script, env={**SMALL, **env}, stdin=PIPE, stdout=PIPE) as entry:
         longest = len(documents[0])
         frame(
             entry.stdin,

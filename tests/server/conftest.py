@@ -4,13 +4,13 @@ import pytest
 
 from server.runtime import open_runtime
 from server.settings import Settings
-from tests.serving import Served, serving
+from tests.serving import ENGINE, Served, serving
 from tests.working import started
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("served"), "--engines", "1") as server:
+    with serving(tmp_path_factory.mktemp("served"), *ENGINE, fresh=True) as server:
         yield server
 
 

@@ -3,9 +3,8 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -13,8 +12,8 @@ from db import entry_runs, workers
 from server.arena import Runner
 from server.keys import signing_key
 from tests.arena import entered, track_file
+from tests.forked import ROOT, Forked
 from tests.remote import use
-from tests.serving import ROOT
 from tests.working import until
 from training.arena.receipts import verify
 from training.arena.sandbox import why_not
@@ -40,9 +39,8 @@ def arena():
     made = []
 
     def start(runtime, *options):
-        command = [sys.executable, "-m", "server.cli", "arena", "--name", "runner-1", *options]
         environment = {**os.environ, "IGLA_DATA": str(runtime.settings.data)}
-        made.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE))
+        made.append(Forked(["arena", "--name", "runner-1", *options], env=environment, stdin=PIPE))
         return made[-1]
 
     yield start

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,8 +6,8 @@ from hypothesis import strategies as st
 
 from db import artifacts, races
 from server.gc import collect, garbage
+from tests.forked import run
 from tests.remote import Hand, small_race
-from tests.serving import ROOT
 from training.artifacts import Held
 from training.corpus import manifest_from
 
@@ -97,9 +95,7 @@ def test_the_command_tells_what_would_go_and_then_removes_it(runtime):
     orphan = runtime.artifacts.put(b"orphan")
 
     def gc(*options):
-        command = [sys.executable, "-m", "server.cli", "gc", "--grace-hours", "0", *options]
-        where = ["--data", str(runtime.settings.data)]
-        return subprocess.run([*command, *where], cwd=ROOT, capture_output=True, text=True, check=True)
+        return run(["gc", "--grace-hours", "0", *options, "--data", str(runtime.settings.data)])
 
     dry = gc("--dry-run")
     assert (dry.stdout.split(), "would go" in dry.stderr, orphan in runtime.artifacts) == ([orphan, "6"], True, True)

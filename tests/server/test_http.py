@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from tests.forked import run
 from tests.serving import TINY, serving
 from tools import tools
 
@@ -124,26 +125,13 @@ def test_tokens_open_what_their_scopes_say_and_nothing_once_revoked(tmp_path):
 
 
 def test_an_address_others_can_reach_needs_a_token(tmp_path):
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-m", "server.cli", "serve", "--host", "0.0.0.0", "--port", "0", "--data", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run(["serve", "--host", "0.0.0.0", "--port", "0", "--data", str(tmp_path)], check=False)
     assert done.returncode == 2
     assert "token_needed" in done.stderr
 
 
 def igla_token(data, *arguments):
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "server.cli", "token", *arguments, "--data", str(data)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return run(["token", *arguments, "--data", str(data)]).stdout.strip()
 
 
 def within(seconds):

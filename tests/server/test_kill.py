@@ -15,7 +15,7 @@ from server.runtime import open_runtime
 from server.settings import Settings
 from server.toolbox import toolbox
 from tests import dying_engine
-from tests.serving import TINY, Served
+from tests.serving import ENGINE, TINY, Served
 
 STEPS = 60
 CHUNK = 6
@@ -95,14 +95,14 @@ def test_an_engine_killed_at_ten_points_leaves_the_same_curve(tmp_path, uninterr
 @pytest.mark.slow
 def test_a_server_killed_in_mid_race_leaves_the_same_curve(tmp_path, uninterrupted):
     acknowledged = []
-    server = Served(tmp_path, "--engines", "1")
+    server = Served(tmp_path, *ENGINE)
     post(server, "plan_race", plan=PLAN, race="kill")
     ticket = post(server, "claim_job", worker="test")["tickets"][0]
     held = {"job_id": ticket["job_id"], "fence": ticket["fence"], "steps": CHUNK}
     for _ in range(2):
         acknowledged += post(server, "run_chunk", **held)["samples"]
         kill_while_it_trains(server, tmp_path, held)
-        server = Served(tmp_path, "--engines", "1")
+        server = Served(tmp_path, *ENGINE)
     while not acknowledged or acknowledged[-1]["step"] < STEPS:
         acknowledged += post(server, "run_chunk", **held)["samples"]
     status = post(server, "job_status", job_id=ticket["job_id"], points=1000)

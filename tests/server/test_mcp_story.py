@@ -1,7 +1,6 @@
 """The official MCP client plays a race against real processes, over both eras of streamable HTTP and over stdio."""
 
 import os
-import subprocess
 import sys
 
 import anyio
@@ -10,7 +9,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.serving import ROOT, TINY, serving
+from tests.serving import ENGINE, ROOT, TINY, serving
+from tests.tokens import token
 from tools import tools
 
 RACE = {"budget_bytes": 9 * 256 * 8, "seeds": [1]}
@@ -68,7 +68,7 @@ def test_the_official_client_plays_a_race_on_postgresql(new_postgresql_url, tmp_
         async with Client(f"{url}/mcp") as client:
             return await play(client, "on-postgresql")
 
-    with serving(tmp_path, "--engines", "1", env={"DATABASE_URL": new_postgresql_url}) as server:
+    with serving(tmp_path, *ENGINE, env={"DATABASE_URL": new_postgresql_url}) as server:
         check(anyio.run(story, server.url))
     assert not list(tmp_path.glob("*.db"))
 
@@ -104,10 +104,7 @@ def test_a_refusal_reaches_the_agent_with_code_and_next_step(served):
 
 
 def test_a_token_carries_its_scopes_into_mcp(tmp_path):
-    reader = subprocess.run(
-        [sys.executable, "-m", "server.cli", "token", "create", "reader", "--scope", "read", "--data", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+    reader = token(tmp_path, "reader", "read")
 
     async def story(url):
         headers = {"Authorization": f"Bearer {reader}"}

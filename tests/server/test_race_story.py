@@ -2,24 +2,23 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from subprocess import PIPE
 
 import pytest
 
 from db import queue, races
 from server.runtime import open_runtime
 from server.settings import Settings
-from tests.serving import ROOT, TINY
+from tests.forked import Forked, run
+from tests.serving import TINY, fresh
 
 RECIPES = [TINY, {**TINY, "ngram": 0}, {**TINY, "optimizer": "adamw"}]
 
 
-def race(data, *options):
-    command = [sys.executable, "-m", "server.cli", "race", "--data", str(data), "--name", "cup", "--json", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+def race(data, *options, run=run):
+    done = run(["race", "--data", str(data), "--name", "cup", "--json", *options], check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
 
@@ -36,7 +35,7 @@ def test_a_race_ends_with_a_measured_board_and_a_report_and_started_again_it_cha
         assert shown in said
     report = (tmp_path / "cup.html").read_text()
     assert report.count('class="run ') == 2 * (3 + 1 + 1)
-    again, said = race(tmp_path, *options)
+    again, said = race(tmp_path, *options, "--engines", "1", run=fresh)
     assert again == first
     assert "goes on with its own budget" in said
 
@@ -62,10 +61,9 @@ def test_two_commands_on_one_race_share_its_jobs(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_race_gives_its_jobs_back_at_once(tmp_path):
-    command = [sys.executable, "-m", "server.cli", "race", "--data", str(tmp_path), "--name", "cup", "--budget", "40MB"]
-    recipes = ["--recipes", json.dumps([TINY]), "--seeds", "1"]
-    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  a background shell has it ignored
-    process = subprocess.Popen([*command, *recipes], cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=heed)
+    recipes = ["--recipes", json.dumps([TINY]), "--seeds", "1", "--engines", "1"]
+    words = ["race", "--data", str(tmp_path), "--name", "cup", "--budget", "40MB", *recipes]
+    process = Forked(words, stdout=PIPE, text=True)
     runtime = open_runtime(Settings(data=tmp_path))
     try:
         assert wait_for(lambda: states(runtime) == {"running": 1})
@@ -94,7 +92,6 @@ def wait_for(condition):
 
 
 def test_the_command_refuses_a_wrong_name_with_the_nearest_one():
-    command = [sys.executable, "-m", "server.cli", "race", "--grid", '{"optimizer": ["adamww"]}']
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run(["race", "--grid", '{"optimizer": ["adamww"]}'], check=False)
     assert done.returncode == 2
     assert "unknown_name: There is no optimizer 'adamww'. Did you mean 'adamw'?" in done.stderr

@@ -1,18 +1,16 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
 from errors import ImpossibleCombination, InvalidValue, UnknownName
 from server.settings import Settings
 from server.ttt_command import ttt_command
-from tests.serving import ROOT, TINY
+from tests.forked import run
+from tests.serving import TINY
 
 
 def ttt(data, *options):
-    command = [sys.executable, "-m", "server.cli", "ttt", "--data", str(data), *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    return run(["ttt", "--data", str(data), *options], check=False)
 
 
 @pytest.mark.slow

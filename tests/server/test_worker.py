@@ -3,8 +3,6 @@
 import json
 import signal
 import struct
-import subprocess
-import sys
 
 import pytest
 
@@ -13,8 +11,9 @@ from server.client import Client
 from server.client_steps import PART
 from server.runtime import open_runtime
 from server.settings import Settings
+from tests.forked import run
 from tests.remote import small_race, use
-from tests.serving import ROOT, serving
+from tests.serving import serving
 from tests.tokens import token
 from tests.working import ended, jobs, until
 from training.artifacts import ArtifactFolder
@@ -105,8 +104,7 @@ def test_a_worker_without_work_ends_when_it_is_told_how_long_to_wait(runtime, ur
 
 
 def test_a_key_is_made_once_kept_private_and_its_public_part_printed(tmp_path):
-    command = [sys.executable, "-m", "server.cli", "work", "--key", str(tmp_path / "worker.key")]
-    said = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    said = [run(["work", "--key", str(tmp_path / "worker.key")]).stdout for _ in range(2)]
     assert said[0] == said[1]
     assert said[0].startswith("public key: ")
     assert (tmp_path / "worker.key").stat().st_mode & 0o777 == 0o600
@@ -116,8 +114,7 @@ def test_an_enrolled_worker_measures_by_itself_until_it_is_revoked(data, runtime
     both = token(data, "gpu-owner", "work", "measure")
     home = tmp_path / "home"
     home.mkdir()
-    command = [sys.executable, "-m", "server.cli", "work", "--key", str(home / "key")]
-    public = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()[-1]
+    public = run(["work", "--key", str(home / "key")]).stdout.split()[-1]
     igla(data, "enroll", "gpu-box", "--public-key", public)
     assert "gpu-box" in igla(data, "list")
     small_race(runtime, name="signed", steps=30)
@@ -138,8 +135,7 @@ def provenances(runtime, race, url, secret, home, work):
 
 
 def igla(data, *words):
-    command = [sys.executable, "-m", "server.cli", "worker", *words, "--data", str(data)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return run(["worker", *words, "--data", str(data)]).stdout
 
 
 def test_a_checkpoint_of_several_parts_arrives_whole(runtime, url, secret, tmp_path):

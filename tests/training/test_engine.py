@@ -65,9 +65,10 @@ def test_the_least_recently_used_residents_leave(chunk):
     assert list(residents.runs) == kept[2:]
 
 
-def test_another_process_gives_the_same_bits(chunk, store, texts, small, tmp_path):
+def test_another_process_gives_the_same_bits_and_never_loads_torch_s_compiler(chunk, store, texts, small, tmp_path):
     here = chunk()
     script = f"""
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from training.artifacts import ArtifactFolder
@@ -77,11 +78,11 @@ texts = {texts.texts!r}
 chunk = run_chunk(recipe=recipe_from({small().as_json()!r}), seed=7, total_steps={TOTAL}, steps=4,
                   corpus=SimpleNamespace(split=texts.get, lengths=lambda name: [len(texts[name])]),
                   store=ArtifactFolder(Path({str(tmp_path / "other")!r})))
-print(chunk.checkpoint, chunk.score.nll_sum)
+print(chunk.checkpoint, chunk.score.nll_sum, "torch._dynamo" in sys.modules)
 """
     command = [sys.executable, "-W", "error", "-c", script]
     there = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert there.stdout.split() == [here.checkpoint, repr(here.score.nll_sum)]
+    assert there.stdout.split() == [here.checkpoint, repr(here.score.nll_sum), "False"]
 
 
 def test_training_lowers_the_score(chunk):

@@ -6,7 +6,7 @@ import torch
 
 from training.checkpoint import unpack
 from training.environment import environment
-from training.optimizers import grouped, optimizers
+from training.optimizers import Eager, grouped, optimizers
 from training.run import Run, resumed
 from training.scorer import score
 from training.windows import as_tensor
@@ -163,6 +163,19 @@ def test_scoring_uses_the_weights_that_the_optimizer_evaluates(begun):
     with run.optimizer.evaluation_weights():
         assert all(tensor.isfinite().all() for tensor in run.model.state_dict().values())
     assert all(torch.equal(tensor, before[key]) for key, tensor in run.model.state_dict().items())
+
+
+def test_without_torch_s_compiler_adamw_computes_the_same_bits():
+    start, random = torch.randn(2, 5, 3), torch.Generator().manual_seed(0)
+    theirs, ours = (start.clone().requires_grad_() for _ in range(2))
+    steps = torch.optim.AdamW([theirs], lr=0.1, eps=1e-10, fused=True), Eager([ours], lr=0.1, eps=1e-10, fused=True)
+    for _ in range(4):
+        theirs.grad = torch.randn(start.shape, generator=random)
+        ours.grad = theirs.grad.clone()
+        for optimizer in steps:
+            optimizer.step()
+        assert torch.equal(ours, theirs)
+    assert not torch.equal(ours, start)
 
 
 def test_every_parameter_is_in_exactly_one_group(small):

@@ -16,8 +16,8 @@ PAIRS = [(rule, name) for name in TAKING for rule in rules if rule in NINE or na
 
 @pytest.mark.parametrize(("rule", "composition"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
 def test_a_short_run_is_finite_and_learns(small, texts, rule, composition):
-    steps, part = (30, 0.5) if rule in NINE else (6, 0.95)
-    recipe = small(rule=rule, composition=composition, context=64, batch=1, window=16, ngram=0, warmup=0.0)
+    steps, part = (12, 0.5) if rule in NINE else (6, 0.95)
+    recipe = small(rule=rule, composition=composition, context=40, window=8, ngram=0, warmup=0.0)
     run, text = Run(recipe, 1597, steps), as_tensor(texts.split("train"))
     losses = [run.train(text) for _ in range(steps)]
     assert run.finite()

@@ -5,6 +5,7 @@ state tensors exist from the start, so that a checkpoint of any step has the sam
 empty: a level that moves at its own pace has an optimizer of its own.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -64,6 +65,16 @@ class Optimizer(ABC):
         return nullcontext()
 
 
+class Eager(torch.optim.AdamW):
+    """torch's AdamW without the wrappers that load torch's compiler: an engine starts a second sooner without it.
+
+    They are there for optimizers inside of compiled graphs; what they wrap computes the same bits.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
 class Adam:
     """Dense AdamW over named groups (Loshchilov, Hutter 2019, arXiv:1711.05101), torch's fused kernel.
 
@@ -78,7 +89,7 @@ class Adam:
             if named
         ]
         nothing = [{"params": [], "lr": 0.0, "initial_lr": 0.0}]
-        self.inner = torch.optim.AdamW(settings or nothing, betas=betas, eps=1e-10, fused=True)
+        self.inner = Eager(settings or nothing, betas=betas, eps=1e-10, fused=True)
         for parameter in self.named.values():
             zeros = {key: torch.zeros_like(parameter.data) for key in ("exp_avg", "exp_avg_sq")}
             self.inner.state[parameter] = {"step": torch.zeros(()), **zeros}

@@ -103,11 +103,11 @@ def test_what_is_carried_does_not_grow(trained):
 
 
 def test_a_document_starts_from_the_trained_weights(trained, texts):
-    text = texts.split("validation")[:800]
+    text = texts.split("validation")[:400]
     run = trained(inner_steps=2)
-    both, one = run.measure(text + text, [800, 800]), run.measure(text, [800])
+    both, one = run.measure(text + text, [400, 400]), run.measure(text, [400])
     assert both.nll_sum == pytest.approx(2 * one.nll_sum, rel=1e-12)
-    kept = trained(inner_steps=2, reset="none").measure(text + text, [800, 800])
+    kept = trained(inner_steps=2, reset="none").measure(text + text, [400, 400])
     assert kept.nll_sum < both.nll_sum
 
 
