@@ -92,7 +92,7 @@ class Settings(AccessSettings):
     def secrets(self) -> list[str]:
         """What must not be logged or stored: the secrets that this process was given."""
         given = [value for name in type(self).model_fields if isinstance(value := getattr(self, name), SecretStr)]
-        return [*(one.get_secret_value() for one in given), *database_password(self.store_url)]
+        return [text for one in given if (text := one.get_secret_value())] + database_password(self.store_url)
 
     @property
     def store_url(self) -> str:

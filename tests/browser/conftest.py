@@ -13,7 +13,7 @@ EXPECTED = ("status of 404", "status of 401", "net::ERR_CONNECTION_REFUSED", "ne
 """What the console says of a page that is not there, of a wrong token, and of a server that has stopped."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open an event loop runs, which other tests cannot do with
 def browser():
     if chromium() is None:
         pytest.skip("there is no Chromium on this system")
@@ -21,7 +21,7 @@ def browser():
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cup(browser, tmp_path_factory):
     """A player of the race `cup` on a real server: one recipe has a number, two are queued."""
     with serving(tmp_path_factory.mktemp("cup"), "--engines", "1", "--arenas", "0") as server:
