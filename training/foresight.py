@@ -5,6 +5,7 @@ normal score z, and its final score is taken as normal with mean r z and varianc
 and final scores of the race's complete runs, shrunk towards a prior. Method and figures: docs/pruners.md.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -49,7 +50,8 @@ def normal_scores(values: Floats) -> Floats:
     """The normal scores of values among themselves, the lowest value first; ties by position."""
     places = np.argsort(np.argsort(values, kind="stable"), kind="stable")
     cells = ((places + 0.5) / len(values) * len(TABLE)).astype(int)
-    return TABLE[cells]
+    scores: Floats = TABLE[cells]
+    return scores
 
 
 def faded_mean(scores: Sequence[float], fade: float) -> float:
@@ -60,7 +62,7 @@ def faded_mean(scores: Sequence[float], fade: float) -> float:
 
 def prior(phase: float) -> float:
     """Correlation of a random walk's value at a phase with its end."""
-    return phase**0.5
+    return math.sqrt(phase)
 
 
 def measured(early: Floats, finals: Floats, phase: float, settings: Settings) -> float:
@@ -79,7 +81,8 @@ def measured(early: Floats, finals: Floats, phase: float, settings: Settings) ->
 
 def trusted(correlations: Sequence[float]) -> Floats:
     """Correlations as they are used: none below 0.02, and a later look knows no less than an earlier one."""
-    return np.maximum.accumulate(np.clip(np.asarray(correlations, dtype=float), 0.02, 0.98))
+    growing: Floats = np.maximum.accumulate(np.clip(np.asarray(correlations, dtype=float), 0.02, 0.98))
+    return growing
 
 
 def below(x: Floats) -> Floats:
@@ -95,9 +98,7 @@ def chances(means: Floats, sds: Floats, top: float) -> Floats:
     return below((NORMAL.inv_cdf(top) - means) / sds)
 
 
-def worths(
-    means: Floats, sds: Floats, done: Floats, phases: Floats, look_sds: Floats, top: float
-) -> Floats:
+def worths(means: Floats, sds: Floats, done: Floats, phases: Floats, look_sds: Floats, top: float) -> Floats:
     """Successes per training that each run offers at best: by being trained to its end, or until a later look shows
     that it is not among the best so many that are worth the rest. It is Gittins' index with one look ahead.
 
@@ -113,4 +114,5 @@ def worths(
     ahead = phases[None, :] - done[:, None]
     cost = ahead[:, :, None] + (1 - phases)[None, :, None] * kept
     rates = np.where((ahead > 1e-9)[:, :, None], won / np.maximum(cost, 1e-9), 0.0)
-    return np.maximum(at_once, rates.max(axis=(1, 2), initial=0.0))
+    best: Floats = np.maximum(at_once, rates.max(axis=(1, 2), initial=0.0))
+    return best

@@ -6,7 +6,7 @@ places that it rests on, kept up to date in sorted lists, so that a decision cos
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -51,6 +51,7 @@ class RaceOfRuns:
         self.points, self.settings = points, settings or Settings()
         at = sorted({math.ceil(phase * points - 1e-9) for phase in self.settings.looks})
         self.looks = {point: Look() for point in at if warmup * points <= point < points}
+        self.order = {point: at for at, point in enumerate(self.looks)}
         self.seen: list[list[float]] = [[] for _ in range(points)]
         self.curves: dict[Hashable, list[float]] = {}
         self.scores: dict[Hashable, dict[int, float]] = {}
@@ -82,7 +83,7 @@ class RaceOfRuns:
             return Advice(action="continue", reason="finished" if point == self.points else "no_look_at_this_phase")
         score, look = self.scores[run][point], self.looks[point]
         place = bisect_left(look.scores, score)
-        worth, chance = self.prospects(point, score)
+        (worth,), (chance,) = self.prospects([(point, score)])
         others = [self.fresh] if ideas else []
         others += [rate for rate, waiting in self.best_waiting() if waiting != run]
         numbers = {
@@ -90,7 +91,7 @@ class RaceOfRuns:
             "rank": place + 1.0,
             "runs": float(len(look.scores)),
             "complete": float(len(self.finals)),
-            "correlation": float(self.correlations[list(self.looks).index(point)]),
+            "correlation": float(self.correlations[self.order[point]]),
             "chance": chance,
             "worth": worth,
             "best_other": max(others, default=0.0),
@@ -126,21 +127,22 @@ class RaceOfRuns:
         places = [(bisect_left(self.seen[at - 1], curve[at - 1]), len(self.seen[at - 1])) for at in latest]
         return faded_mean([normal_score(*place) for place in places], self.settings.fade)
 
-    def prospects(self, point: int, score: float) -> tuple[float, float]:
-        """What a run with this score at this look is worth, and its chance to end among the best."""
-        at, look = list(self.looks).index(point), self.looks[point]
-        z = normal_score(bisect_left(look.scores, score), len(look.scores))
-        mean, sd = np.array([self.correlations[at] * z]), self.sds[at : at + 1]
-        worth = worths(mean, sd, self.phases[at : at + 1], self.phases, self.sds, self.settings.top)
-        return float(worth[0]), float(chances(mean, sd, self.settings.top)[0])
+    def prospects(self, standing: Sequence[tuple[int, float]]) -> tuple[list[float], list[float]]:
+        """What runs are worth, and their chances to end among the best. standing: (look, score) of each."""
+        at = [self.order[point] for point, _ in standing]
+        lists = [(self.looks[point].scores, score) for point, score in standing]
+        z = [normal_score(bisect_left(scores, score), len(scores)) for scores, score in lists]
+        means, sds = self.correlations[at] * z, self.sds[at]
+        worth = worths(means, sds, self.phases[at], self.phases, self.sds, self.settings.top)
+        return worth.tolist(), chances(means, sds, self.settings.top).tolist()
 
     def best_waiting(self) -> list[tuple[float, Hashable]]:
         """(worth, run) of the first that waits at each look: of a look's runs the one with the best score."""
-        return [
-            (self.prospects(point, look.waiting[0][0])[0], look.waiting[0][2])
-            for point, look in self.looks.items()
-            if look.waiting
-        ]
+        first = [(point, look.waiting[0]) for point, look in self.looks.items() if look.waiting]
+        if not first:
+            return []
+        worth, _ = self.prospects([(point, entry[0]) for point, entry in first])
+        return [(rate, entry[2]) for rate, (_, entry) in zip(worth, first, strict=True)]
 
     def learn(self) -> None:
         """Measure anew what early values are worth, from complete runs alone."""
