@@ -33,7 +33,7 @@ class Settings:
     for good instead of paused.
     """
 
-    top: float = 0.1
+    top: float = 0.15
     looks: tuple[float, ...] = (0.125, 0.25, 0.5)
     prior_runs: float = 8.0
     fade: float = 0.5
@@ -90,7 +90,8 @@ def below(x: Floats) -> Floats:
     t = 1 / (1 + 0.2316419 * np.abs(x))
     series = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
     tail = np.exp(-x * x / 2) / np.sqrt(2 * np.pi) * series
-    return np.where(x > 0, 1 - tail, tail)
+    under: Floats = np.where(x > 0, 1 - tail, tail)
+    return under
 
 
 def chances(means: Floats, sds: Floats, top: float) -> Floats:
