@@ -27,6 +27,10 @@ class RunFacts(Protocol):
         """The value just measured."""
 
     @property
+    def curve(self) -> Curve:
+        """The run's own values so far, this one the last."""
+
+    @property
     def warmup_fraction(self) -> float:
         """No run of the race is stopped before this phase."""
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from training.pruners import Pruner, pruners, reached
 from training.pruners.ladder import FLOOR, limit_at, limit_passed
+from training.pruners.power_law import extrapolated
 from training.pruners.race_aware import race_aware
 
 
@@ -16,6 +17,7 @@ class Run:
     warmup_fraction: float = 0.1
     peers: tuple = ()
     incumbent: bool = False
+    curve: tuple = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,3 +119,39 @@ def test_the_ladder_stops_the_worse_of_two_where_its_original_form_stops_the_bet
 
 def test_the_ladder_has_no_limit_below_its_first_rung():
     assert (limit_at(0.03), limit_at(0.04), limit_at(0.5)) == (None, 3.00, 2.30)
+
+
+def fallen(to: float, phase: float) -> Run:
+    curve = tuple((i / 20, to + 0.3 * (i / 20) ** -0.5 - 0.3) for i in range(1, 21) if i / 20 <= phase)
+    return Run(phase=phase, bpb=curve[-1][1], peers=clean, curve=curve)
+
+
+def test_a_power_law_is_continued_to_its_end():
+    end, deviation = extrapolated(fallen(2.5, 0.5).curve)
+    assert (end, deviation) == (pytest.approx(2.5, abs=1e-9), pytest.approx(0, abs=1e-9))
+
+
+@given(st.floats(2.0, 5.0))
+def test_power_law_stops_what_will_end_above_the_median_of_the_finals(to):
+    verdict = pruners["power_law"].survives(fallen(to, 0.5))
+    assert (verdict.action == "prune") == (verdict.numbers["end"] - 1.96 * verdict.numbers["deviation"] > 2.95 + 0.125)
+
+
+@given(st.lists(st.floats(2.0, 5.0), min_size=5, max_size=9))
+def test_a_power_law_that_rises_is_read_as_flat(values):
+    rising = tuple(((i + 1) / 10, value) for i, value in enumerate(sorted(values)))
+    assert extrapolated(rising)[0] == pytest.approx(sum(values) / len(values))
+
+
+@pytest.mark.parametrize(
+    ("phase", "level", "wobble", "action"),
+    [
+        (0.75, 4.0, 0.004, "prune"),
+        (0.5, 4.0, 0.004, "continue"),
+        (0.75, 2.0, 0.004, "continue"),
+        (0.75, 4.0, 0.006, "continue"),
+    ],
+)
+def test_plateau_stops_what_stands_still_late_and_high(phase, level, wobble, action):
+    curve = tuple((phase - (5 - i) / 100, level + wobble * (i % 2)) for i in range(6))
+    assert pruners["plateau"].survives(Run(phase=phase, bpb=level, peers=clean, curve=curve)).action == action
