@@ -179,11 +179,11 @@ def peers() -> Mapping[str, Any]:
     logging.disable(logging.CRITICAL)
     warnings.filterwarnings("ignore")
     asha = {"time_attr": "point", "metric": "y", "mode": "min", "grace_period": 1}
-    found: dict[str, tuple[str, Any]] = {
+    found: dict[str, tuple[str, Any]] = {  # with the modules that each cannot do without
         "optuna_halving": ("optuna", optuna(lambda p, n: p.SuccessiveHalvingPruner(1, 3))),
         "optuna_hyperband": ("optuna", optuna(lambda p, n: p.HyperbandPruner(1, n, 3))),
         "optuna_median": ("optuna", optuna(lambda p, n: p.MedianPruner())),
-        "optuna_wilcoxon": ("optuna", optuna(lambda p, n: p.WilcoxonPruner(p_threshold=0.1))),
+        "optuna_wilcoxon": ("optuna scipy", optuna(lambda p, n: p.WilcoxonPruner(p_threshold=0.1))),
         "ray_asha": (
             "pyarrow",
             ray(lambda s, n: s.AsyncHyperBandScheduler(max_t=n, reduction_factor=3, **asha)),
@@ -191,4 +191,8 @@ def peers() -> Mapping[str, Any]:
         "ray_median": ("pyarrow", ray(lambda s, n: s.MedianStoppingRule(min_samples_required=3, **asha))),
         "syne_promotion": ("syne_tune", lambda points, race, repetition: SynePolicy(points, repetition)),
     }
-    return {name: make for name, (module, make) in found.items() if importlib.util.find_spec(module) is not None}
+    return {
+        name: make
+        for name, (modules, make) in found.items()
+        if all(importlib.util.find_spec(module) is not None for module in modules.split())
+    }
