@@ -53,6 +53,22 @@ CURVE = Prepared(
 )
 
 
+def so_far(session: Session, job: Stored, step: int) -> Curve:
+    """The measured values of a run up to a step."""
+    rows = SO_FAR.rows(session, job_id=job.id, step=step)
+    return tuple((row.step / job.total_steps, row.bpb) for row in rows)
+
+
+SO_FAR = Prepared(
+    lambda _: (
+        select(SAMPLE.c.step, SAMPLE.c.bpb)
+        .where(SAMPLE.c.job_id == bindparam("job_id"), SAMPLE.c.step <= bindparam("step"))
+        .where(SAMPLE.c.provenance == "measured")
+        .order_by(SAMPLE.c.step)
+    )
+)
+
+
 def stored_at(session: Session, job_id: str, steps: set[int]) -> dict[int, Stored]:
     """step -> row of the job's samples at these steps."""
     where = (SAMPLE.c.job_id == job_id, SAMPLE.c.step.in_(sorted(steps)))

@@ -13,11 +13,15 @@ Curve = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """What is known when a run has got a new measured value. `peers`: measured runs of other recipes at this rung."""
+    """What is known when a run has got a new measured value. `peers`: measured runs of other recipes at this rung.
+
+    curve: the run's own measured values so far, this one the last.
+    """
 
     rung: int
     phase: float
     bpb: float
+    curve: Curve
     warmup_fraction: float
     eta: int
     peers: tuple[Curve, ...]

@@ -15,7 +15,7 @@ from sqlalchemy import Integer, bindparam, or_, select
 from db import leaderboard, races, rungs
 from db.advance import ALPHA, Advanced, advance
 from db.checks import Batch, InvalidStep, SampleIn, Sorted, check_batch, sort_out
-from db.curves import SampleView, curve, peers
+from db.curves import SampleView, curve, peers, so_far
 from db.jobs import JobView, change, job, locked, lost
 from db.judge import Judge, RunFacts, Verdict
 from db.known import look_up
@@ -175,6 +175,7 @@ def facts(session: Session, race: RaceView, row: Stored, sample: SampleIn | Stor
         rung=row.rung,
         phase=sample.step / row.total_steps,
         bpb=sample.bpb,
+        curve=so_far(session, row, sample.step),
         warmup_fraction=race.warmup_fraction,
         eta=race.eta,
         peers=peers(session, row),

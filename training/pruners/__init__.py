@@ -27,6 +27,10 @@ class RunFacts(Protocol):
         """The value just measured."""
 
     @property
+    def curve(self) -> Curve:
+        """The run's own values so far, this one the last."""
+
+    @property
     def warmup_fraction(self) -> float:
         """No run of the race is stopped before this phase."""
 
@@ -111,3 +115,23 @@ def value_at(curve: Curve, phase: float) -> float | None:
         if left <= phase <= right:
             return low if right == left else low + (high - low) * (phase - left) / (right - left)
     return next((value for at, value in curve if at == phase), None)
+
+
+def spared(facts: RunFacts, peers: int, enough: int) -> Verdict | None:
+    """The verdict where nobody may be stopped: at the end, before warm-up, in the lead, or with too few peers."""
+    reasons = {
+        "finished": facts.phase >= 1,
+        "warming_up": facts.phase < facts.warmup_fraction,
+        "leads_the_board": facts.incumbent,
+        "too_few_peers": peers < enough,
+    }
+    reason = next((reason for reason, holds in reasons.items() if holds), None)
+    numbers = {"phase": facts.phase, "bpb": facts.bpb, "peers": float(peers)}
+    return None if reason is None else Verdict(action="continue", reason=reason, numbers=numbers)
+
+
+def reached(facts: RunFacts, looks: Sequence[float]) -> bool:
+    """Whether a value is a run's first at or after one of these phases, if it reports where its peers did."""
+    earlier = (phase for curve in facts.peers for phase, _ in curve if phase < facts.phase - 1e-9)
+    before = max(earlier, default=0.0)
+    return any(before + 1e-9 < look <= facts.phase + 1e-9 for look in looks)
