@@ -14,7 +14,7 @@ from errors import Refusal
 from server.auditing import call_of, noting
 from server.auth import address_of
 from server.credentials import Credentials, Unauthorized
-from server.pages.door import COOKIE, cookie_of
+from server.pages.door import COOKIE, cookie_of, is_session
 from server.pages.refusals import local
 from server.pages.shell import HEADERS, THEMES, page
 from server.runtime import Runtime, utc_now
@@ -50,7 +50,7 @@ def add_sign_in(app: FastAPI, runtime: Runtime, credentials: Credentials) -> Non
 
     async def sign_out(request: Request) -> Response:
         secret = cookie_of(request.headers.get("cookie", ""))
-        if secret is not None:
+        if secret is not None and is_session(request.scope):  # a stranger leaves no row in the audit
             await asyncio.to_thread(finish, runtime, request, secret)
             if (door := request.scope.get("igla.door")) is not None:
                 door.forget(secret)

@@ -95,3 +95,21 @@ def test_an_authorization_server_stands_in_the_metadata_and_scopes_are_as_it_kno
 def test_a_public_url_that_is_no_origin_is_refused(url):
     with pytest.raises(ValidationError, match="without a path"):
         Settings(public_url=url)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("https://[2001:db8::1]", "[2001:db8::1]"), ("https://[2001:db8::1]:8443", "[2001:db8::1]:8443"),
+     ("https://Igla.Example.org", "igla.example.org"), ("https://igla.example.org", "IGLA.example.org:443")],
+)  # fmt: skip
+def test_the_name_of_the_public_url_is_answered_for_however_it_is_written(tmp_path, url, host):
+    with calling(tmp_path, admin_token="a", public_url=url) as caller:
+        assert caller.get(WELL_KNOWN, headers={"Host": host}).status_code == 200
+        assert caller.get(WELL_KNOWN, headers={"Host": "[2001:db8:"}).status_code == 403
+
+
+def test_an_address_with_a_nul_is_refused_before_any_store_is_asked(tmp_path):
+    with calling(tmp_path) as caller:
+        for path in ("/races/%00", "/runs/%00", "/arena/%00", "/events/races/%00"):
+            answer = caller.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid_value"), path
