@@ -152,8 +152,12 @@ def check_origin(headers: dict[str, str], hosts: list[str]) -> None:
     if without_port(headers.get("host", "")).lower() not in hosts:
         raise WrongOrigin("The Host header is not one of this server's names.")
     origin = headers.get("origin")
-    if origin is not None and without_port(netloc_of(origin)).lower() not in hosts:
+    if origin is None:
+        return
+    if without_port(netloc_of(origin)).lower() not in hosts:
         raise WrongOrigin("The Origin header is not one of this server's names.")
+    if is_neighbour(origin.lower(), headers["host"].lower()):
+        raise WrongOrigin("The Origin header is another server of this machine.")
 
 
 READ = {name.encode(): name for name in ("host", "origin", "content-length", "authorization", "cookie")}
@@ -163,6 +167,15 @@ READ = {name.encode(): name for name in ("host", "origin", "content-length", "au
 def read_headers(scope: Scope) -> dict[str, str]:
     """Those headers of a request, and no others: this happens at every call. Names come in lower case (ASGI)."""
     return {READ[key]: value.decode("latin-1") for key, value in scope["headers"] if key in READ}
+
+
+def is_neighbour(origin: str, host: str) -> bool:
+    """Whether a page of another port of the same name asks. A Host without a port may have lost it at a proxy. Pure."""
+    scheme, _, asking = origin.partition("://")
+    usual = "443" if scheme == "https" else "80"
+    name, own = without_port(asking), host[len(without_port(host)) :].removeprefix(":")
+    port = asking[len(name) :].removeprefix(":") or usual
+    return bool(own) and name == without_port(host) and port != own
 
 
 def netloc_of(origin: str) -> str:

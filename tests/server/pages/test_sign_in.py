@@ -175,6 +175,14 @@ def test_over_https_the_cookie_travels_over_https_alone(hosted):
     assert "Secure" in answer.headers["set-cookie"]
 
 
+def test_behind_a_proxy_that_is_not_trusted_the_public_address_says_that_it_is_https(hosted):
+    settings = hosted.runtime.settings.model_copy(update={"public_url": "https://igla.example"})
+    site = Site(runtime=replace(hosted.runtime, settings=settings))
+    for host, is_secure in (("igla.example", True), ("localhost", False)):
+        answer = site.ask(f"http://{host}/sign-in", "POST", form={"token": site.token()})
+        assert ("Secure" in answer.headers["set-cookie"]) is is_secure
+
+
 def test_on_loopback_without_tokens_everything_is_open(site):
     assert site.ask("/queue").status_code == 200
     assert site.ask("/queue", cookies={COOKIE: "stale"}).status_code == 200
