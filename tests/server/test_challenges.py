@@ -104,7 +104,7 @@ def test_a_public_url_that_is_no_origin_is_refused(url):
      ("https://Igla.Example.org", "igla.example.org"), ("https://igla.example.org", "IGLA.example.org:443")],
 )  # fmt: skip
 def test_the_name_of_the_public_url_is_answered_for_however_it_is_written(tmp_path, url, host):
-    with calling(tmp_path, admin_token="a", public_url=url) as caller:
+    with calling(tmp_path, admin_token="a", public_url=url, toolsets="") as caller:
         assert caller.get(WELL_KNOWN, headers={"Host": host}).status_code == 200
         assert caller.get(WELL_KNOWN, headers={"Host": "[2001:db8:"}).status_code == 403
 
@@ -133,7 +133,7 @@ def test_a_page_of_another_port_of_this_machine_is_refused(tmp_path):
 
 
 def test_an_address_with_a_nul_is_refused_before_any_store_is_asked(tmp_path):
-    with calling(tmp_path) as caller:
+    with calling(tmp_path, toolsets="") as caller:
         for path in ("/races/%00", "/runs/%00", "/arena/%00", "/events/races/%00"):
             answer = caller.get(path)
             assert (answer.status_code, answer.json()["code"]) == (422, "invalid_value"), path
