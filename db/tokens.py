@@ -125,6 +125,8 @@ def verify(session: Session, secret: str, now: datetime) -> Principal | None:
 
 def look_up(session: Session, secret: str, now: datetime) -> Found | None:
     """The same with what a server remembers of it. Compares in constant time."""
+    if not secret.isprintable():  # no token has such signs, and PostgreSQL takes no U+0000
+        return None
     row = run(session, select(TOKEN).where(TOKEN.c.prefix == secret[:PREFIX_LENGTH])).one_or_none()
     if row is None or not hmac.compare_digest(row.digest, digest_of(secret)):
         return None

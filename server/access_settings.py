@@ -36,8 +36,9 @@ class AccessSettings(BaseSettings):
     def is_origin(cls, value: str) -> str:
         """Scheme and name, nothing behind them."""
         parts = urlsplit(value.rstrip("/"))
-        if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query):
-            raise ValueError("must be https://name, without a path")
+        more = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or more):
+            raise ValueError("must be https://name, without a path or a user")
         return value.rstrip("/")
 
     @model_validator(mode="after")

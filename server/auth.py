@@ -12,12 +12,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.tokens import Principal
-from errors import Refusal
+from errors import InvalidValue, Refusal
 from server.challenges import METADATA, challenge
 from server.credentials import Credentials, Unauthorized
 from server.pages.door import Door
 from server.pages.refusals import answer
 from server.runtime import Runtime
+from server.settings import without_port
 from tools import Context
 
 PUBLIC = frozenset({"/healthz", "/readyz"})
@@ -65,6 +66,8 @@ class Gate:
         headers = read_headers(scope)
         try:
             check_origin(headers, self.runtime.settings.hosts)
+            if "\0" in scope["path"]:
+                raise InvalidValue("An address cannot have the character U+0000.")
             streamed = scope["method"] == "PUT" and scope["path"].startswith(STREAMED)
             if not streamed and int(headers.get("content-length", "0") or 0) > LARGEST_BODY:
                 raise BodyTooLarge(f"A request may have {LARGEST_BODY} bytes.")
@@ -76,7 +79,30 @@ class Gate:
             more = self.challenge(refusal, scope, given="authorization" in headers)
             await answer(Request(scope), refusal, refused(refusal, more))(scope, receive, send)
             return
-        await self.app(scope, receive if streamed else limited(receive), send)
+        await self.app(scope, receive if streamed else limited(receive), self.watched(scope, headers, send))
+
+    def watched(self, scope: Scope, headers: dict[str, str], send: Send) -> Send:
+        """Who opened a stream is looked up again with each event: a token that ends takes its streams along."""
+        if scope["method"] != "GET" or "igla.principal" not in scope or "igla.answering" not in scope:
+            return send
+
+        async def telling(message: Message) -> None:
+            answering = scope["igla.answering"]
+            if answering.is_stream and message.get("more_body") and not await self.stays(scope, headers):
+                answering.cut()
+            else:
+                await send(message)
+
+        return telling
+
+    async def stays(self, scope: Scope, headers: dict[str, str]) -> bool:
+        """Whether a request that is being answered would still come from the same principal."""
+        try:
+            now = await self.caller({**scope}, headers)
+        except Refusal:
+            return False
+        before: Principal = scope["igla.principal"]
+        return now == before
 
     async def caller(self, scope: Scope, headers: dict[str, str]) -> Principal:
         """Who asks: a token's owner, the local operator, or a browser that asks for a page."""
@@ -123,11 +149,15 @@ def address_of(scope: Scope) -> str:
 
 def check_origin(headers: dict[str, str], hosts: list[str]) -> None:
     """Refuse a Host that is not ours and a browser's request from another site (DNS rebinding)."""
-    if host_name(headers.get("host", "")) not in hosts:
+    if without_port(headers.get("host", "")).lower() not in hosts:
         raise WrongOrigin("The Host header is not one of this server's names.")
     origin = headers.get("origin")
-    if origin is not None and host_name(netloc_of(origin)) not in hosts:
+    if origin is None:
+        return
+    if without_port(netloc_of(origin)).lower() not in hosts:
         raise WrongOrigin("The Origin header is not one of this server's names.")
+    if is_neighbour(origin.lower(), headers["host"].lower()):
+        raise WrongOrigin("The Origin header is another server of this machine.")
 
 
 READ = {name.encode(): name for name in ("host", "origin", "content-length", "authorization", "cookie")}
@@ -139,17 +169,21 @@ def read_headers(scope: Scope) -> dict[str, str]:
     return {READ[key]: value.decode("latin-1") for key, value in scope["headers"] if key in READ}
 
 
+def is_neighbour(origin: str, host: str) -> bool:
+    """Whether a page of another port of the same name asks. A Host without a port may have lost it at a proxy. Pure."""
+    scheme, _, asking = origin.partition("://")
+    usual = "443" if scheme == "https" else "80"
+    name, own = without_port(asking), host[len(without_port(host)) :].removeprefix(":")
+    port = asking[len(name) :].removeprefix(":") or usual
+    return bool(own) and name == without_port(host) and port != own
+
+
 def netloc_of(origin: str) -> str:
     """Host and port of an Origin; empty where it is no address."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
         return ""
-
-
-def host_name(netloc: str) -> str:
-    """The name without its port; an IPv6 address keeps its brackets."""
-    return netloc.rpartition(":")[0] if netloc.rpartition(":")[2].isdecimal() else netloc
 
 
 def limited(receive: Receive) -> Receive:

@@ -45,12 +45,13 @@ class Edge:
         scope["igla.request_id"] = request_id
         bind_contextvars(request_id=request_id)
         answering = Answering(send, (HEADER, request_id.encode()), self.draining, is_get=scope["method"] == "GET")
+        scope["igla.answering"] = answering
         self.draining.waiting += 1
         try:
             with callers_trace(scope) if self.traced else nullcontext():
                 await self.answer(scope, receive, answering)
         except asyncio.CancelledError:
-            if not (self.draining.closing.is_set() and answering.is_stream):
+            if not (answering.is_stream and (answering.is_cut or self.draining.closing.is_set())):
                 raise
             await answering.end()
         finally:
@@ -72,7 +73,7 @@ class Answering:
     def __init__(self, send: Send, header: tuple[bytes, bytes], draining: Draining, *, is_get: bool) -> None:
         self.send, self.header, self.draining, self.is_get = send, header, draining, is_get
         self.task = asyncio.current_task()
-        self.is_stream, self.is_waited_for = False, True
+        self.is_stream, self.is_waited_for, self.is_cut = False, True, False
 
     async def __call__(self, message: Message) -> None:
         """One message of the answer."""
@@ -99,6 +100,12 @@ class Answering:
         if self.is_stream and not cut:
             assert self.task is not None
             self.draining.streams.discard(self.task)
+
+    def cut(self) -> None:
+        """End the stream at once: its caller is not let in any more."""
+        assert self.task is not None
+        self.is_cut = True
+        self.task.cancel()
 
     async def end(self) -> None:
         """The end of a stream that was cut."""

@@ -1,6 +1,7 @@
 """Putting igla into an MCP host's file on this machine: found, read, changed, kept aside, replaced in one step."""
 
 import difflib
+import json
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from db.redaction import redactor
 from errors import InvalidValue, Refusal
 from server.host_files import HostFileUnreadable
 from server.hosts import Host
@@ -36,10 +38,18 @@ class Change:
 
     def diff(self, secret: str = "") -> str:
         """What changes, without the lines around it, which may hold the secrets of others, and without our own."""
-        old, new = (self.before or "").splitlines(), self.after.splitlines()
+        old, new = (laid_out(text) for text in (self.before or "", self.after))
         lines = difflib.unified_diff(old, new, str(self.file), str(self.file), n=0, lineterm="")
-        text = "\n".join(lines)
-        return text.replace(secret, "igla_...") if secret else text
+        return redactor([secret])("\n".join(lines))
+
+
+def laid_out(text: str) -> list[str]:
+    """The lines to compare: of JSON those of one layout, since a line that is only written anew may hold a secret."""
+    try:
+        whole = json.dumps(json.loads(text), indent=2)
+    except (ValueError, RecursionError):
+        return text.splitlines()
+    return [line.rstrip(",") for line in whole.splitlines()]
 
 
 def place(host: Host, *, project: bool, environ: Mapping[str, str], home: Path, here: Path) -> Path:

@@ -60,7 +60,7 @@ def choice(
 
 
 class IssuerKeys:
-    """The keys by id, kept for a while. One fetch at a time, whoever waits for it."""
+    """The keys by id, kept for a while. One fetch at a time, whoever waits for it: not who has a key that counts."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -68,16 +68,29 @@ class IssuerKeys:
         self.came = self.tried = -math.inf
         self.failed = False
         self.fetching = asyncio.Lock()
+        self.refreshing: asyncio.Task[None] | None = None
 
     async def find(self, kid: str | None) -> Key | None:
         """The key of this id; without an id, the only one. None: there is no such key. Raises IssuerUnreachable."""
         if self.choice(kid) == "fetch":
-            async with self.fetching:
-                if self.choice(kid) == "fetch":
-                    await self.fetch()
+            if self.among(kid) is not None and time.monotonic() - self.came <= STALE:
+                self.refresh(kid)  # nobody waits for news of a key that counts still
+            else:
+                await self.fetched(kid)
         if self.choice(kid) == "unreachable":
             raise IssuerUnreachable("The authorization server's keys cannot be had.")
         return self.among(kid)
+
+    def refresh(self, kid: str | None) -> None:
+        """Fetch beside the calls, once at a time."""
+        if self.refreshing is None or self.refreshing.done():
+            self.refreshing = asyncio.create_task(self.fetched(kid))
+
+    async def fetched(self, kid: str | None) -> None:
+        """Fetch, unless somebody just did."""
+        async with self.fetching:
+            if self.choice(kid) == "fetch":
+                await self.fetch()
 
     def choice(self, kid: str | None) -> str:
         """What to do now."""
@@ -98,7 +111,7 @@ class IssuerKeys:
                 url = self.settings.oauth_jwks_url or await self.discovered(http)
                 self.keys = keys_of(await document(http, url))
             self.came, self.failed = time.monotonic(), False
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             self.failed = True
             log.warning("issuer_unreachable", reason=type(error).__name__)
         self.tried = time.monotonic()

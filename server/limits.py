@@ -11,7 +11,7 @@ from math import ceil
 
 import structlog
 from limits import RateLimitItem, parse
-from limits.errors import StorageError
+from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
@@ -110,7 +110,13 @@ class Counter:
         self.alone_until = 0.0
         if settings.rate_redis is not None and (url := settings.rate_redis.get_secret_value()):
             waits = {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT}
-            self.shared = FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **waits))
+            try:
+                storage = storage_from_string(url, wrap_exceptions=True, **waits)
+            except ConfigurationError:  # its words may hold the address and so a password
+                raise InvalidValue(
+                    "IGLA_RATE_REDIS is an address such as redis://host:6379, and needs pip install 'igla[redis]'."
+                ) from None
+            self.shared = FixedWindowRateLimiter(storage)
 
     def wait(self, limit: RateLimitItem, *names: str, cost: int = 1) -> float | None:
         """Count it (cost 0: only look); None where the limit admits it, else the seconds until it will."""
@@ -171,4 +177,6 @@ def network_of(address: str) -> str:
         found = ip_address(address)
     except ValueError:
         return "unknown"
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
     return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else str(found)

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO
 
 import structlog
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import chunks, job_log
 from db.store import Store
@@ -168,7 +168,7 @@ def keep_last_words(store: Store, name: str, exit_code: int, said: list[str]) ->
         with store.transaction() as session:
             for job_id in chunks.held_by(session, name):
                 job_log.add(session, job_id, [*job_log.gist(job_log.about(said, job_id)), end], utc_now())
-    except DatabaseError as error:
+    except SQLAlchemyError as error:
         log.warning("last_words_lost", name=name, error=type(error).__name__)
 
 

@@ -1,30 +1,23 @@
 """Commands about tokens: make, list, rotate and revoke. A secret is printed once, and nowhere else."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from server.settings import Settings
+from server.log_commands import DataOption, cell, settings_of
 
 token = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke bearer tokens.")
-
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of database, artifacts and keys [IGLA_DATA].")]
-
-
-def settings_of(data: Path | None) -> Settings:
-    """The environment's settings, with the data folder of the command line."""
-    return Settings(**({"data": data} if data else {}))  # type: ignore[arg-type]
 
 
 @token.command("create")
 def token_create(
     name: Annotated[str, typer.Argument(help="Whose token it is.")],
     scope: Annotated[list[str], typer.Option(help="read, submit, work, measure, referee, admin; repeat for more.")],
-    days: Annotated[int | None, typer.Option(help="Days until it expires; default: never.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=36_500, help="Days until it expires; default: never.")] = None,
     data: DataOption = None,
 ) -> None:
     """Make a token and print it once; only its hash is stored."""
@@ -53,7 +46,10 @@ def token_list(data: DataOption = None) -> None:
     for one in found:
         moments = (one.created_at, one.last_used_at, one.expires_at, one.revoked_at)
         table.add_row(
-            one.name, one.prefix, " ".join(one.scopes), *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in moments)
+            Text(cell(one.name)),
+            one.prefix,
+            " ".join(one.scopes),
+            *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in moments),
         )
     Console().print(table)
 
@@ -61,7 +57,9 @@ def token_list(data: DataOption = None) -> None:
 @token.command("rotate")
 def token_rotate(
     which: Annotated[str, typer.Argument(help="Name or prefix of the token.")],
-    grace: Annotated[float, typer.Option(min=0.0, help="Hours for which the old one goes on counting.")] = 24.0,
+    grace: Annotated[
+        float, typer.Option(min=0.0, max=1e6, help="Hours for which the old one goes on counting.")
+    ] = 24.0,
     data: DataOption = None,
 ) -> None:
     """Make a new secret of the same name, scopes and lifetime, and print it once; the old one ends after the grace."""

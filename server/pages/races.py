@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 from db import leaderboard, queue, races
 from db.leaderboard import Row
 from db.races import RaceView
+from server.challenges import base_of
 from server.pages.shell import page
 from server.runtime import Runtime
 
@@ -52,6 +53,13 @@ def add_races(app: FastAPI, runtime: Runtime) -> None:
     def front(request: Request, at: Annotated[int, Query(ge=1, le=10_000)] = 1) -> HTMLResponse:
         shown, total = cards(runtime, (at - 1) * ON_A_PAGE)
         more = at * ON_A_PAGE < total
-        return page(request, "races.html", {"cards": shown, "total": total, "at": at, "more": more})
+        values = {
+            "cards": shown,
+            "total": total,
+            "at": at,
+            "more": more,
+            "url": base_of(request.scope, runtime.settings),
+        }
+        return page(request, "races.html", values)
 
     app.add_api_route("/", front, methods=["GET"], include_in_schema=False)

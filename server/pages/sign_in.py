@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -14,7 +14,7 @@ from errors import Refusal
 from server.auditing import call_of, noting
 from server.auth import address_of
 from server.credentials import Credentials, Unauthorized
-from server.pages.door import COOKIE, cookie_of
+from server.pages.door import COOKIE, cookie_of, is_session
 from server.pages.refusals import local
 from server.pages.shell import HEADERS, THEMES, page
 from server.runtime import Runtime, utc_now
@@ -45,17 +45,17 @@ def add_sign_in(app: FastAPI, runtime: Runtime, credentials: Credentials) -> Non
             return page(request, "sign_in.html", {"wrong": True, "next": target}, 401)
         secret = await asyncio.to_thread(begin, runtime, request, token, principal)
         answer = RedirectResponse(target, 303, headers=HEADERS)
-        set_cookie(request, answer, secret, web_sessions.HOURS * 3600)
+        set_cookie(answer, secret, web_sessions.HOURS * 3600, safe=is_safe(request, runtime.settings.public_url))
         return answer
 
     async def sign_out(request: Request) -> Response:
         secret = cookie_of(request.headers.get("cookie", ""))
-        if secret is not None:
+        if secret is not None and is_session(request.scope):  # a stranger leaves no row in the audit
             await asyncio.to_thread(finish, runtime, request, secret)
             if (door := request.scope.get("igla.door")) is not None:
                 door.forget(secret)
         answer = RedirectResponse("/sign-in", 303, headers={**HEADERS, "Clear-Site-Data": '"cache"'})
-        set_cookie(request, answer, "", 0)
+        set_cookie(answer, "", 0, safe=is_safe(request, runtime.settings.public_url))
         return answer
 
     async def theme(request: Request) -> Response:
@@ -63,9 +63,8 @@ def add_sign_in(app: FastAPI, runtime: Runtime, credentials: Credentials) -> Non
         answer = RedirectResponse(local(given.get("next", "/")), 303, headers=HEADERS)
         chosen = given.get("theme", "")
         if chosen in THEMES:
-            answer.set_cookie(
-                "igla_theme", chosen, 365 * 86400, httponly=True, samesite="strict", secure=is_safe(request)
-            )
+            safe = is_safe(request, runtime.settings.public_url)
+            answer.set_cookie("igla_theme", chosen, 365 * 86400, httponly=True, samesite="strict", secure=safe)
         return answer
 
     app.add_api_route("/sign-in", form, methods=["GET"], include_in_schema=False)
@@ -104,11 +103,12 @@ async def fields(request: Request) -> Mapping[str, str]:
     return {name: values[0] for name, values in given.items()}
 
 
-def set_cookie(request: Request, answer: Response, value: str, seconds: int) -> None:
-    """The session's cookie: for this site alone, and out of reach of scripts."""
-    answer.set_cookie(COOKIE, value, seconds, path="/", httponly=True, samesite="strict", secure=is_safe(request))
+def set_cookie(answer: Response, value: str, seconds: int, *, safe: bool) -> None:
+    """The session's cookie: for this site alone, and out of reach of scripts. safe: over https alone."""
+    answer.set_cookie(COOKIE, value, seconds, path="/", httponly=True, samesite="strict", secure=safe)
 
 
-def is_safe(request: Request) -> bool:
-    """Whether the request came over https."""
-    return request.url.scheme == "https"
+def is_safe(request: Request, public_url: str) -> bool:
+    """Whether the browser came over https: the request says so, or asks for the public address, which is one."""
+    public = urlsplit(public_url)
+    return request.url.scheme == "https" or (public.scheme == "https" and request.url.hostname == public.hostname)

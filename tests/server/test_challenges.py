@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from db.tokens import SCOPES
+from server.auth import is_neighbour
 from server.challenges import WELL_KNOWN, document
 from server.settings import Settings
 from tests.calling import calling
@@ -95,3 +96,44 @@ def test_an_authorization_server_stands_in_the_metadata_and_scopes_are_as_it_kno
 def test_a_public_url_that_is_no_origin_is_refused(url):
     with pytest.raises(ValidationError, match="without a path"):
         Settings(public_url=url)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("https://[2001:db8::1]", "[2001:db8::1]"), ("https://[2001:db8::1]:8443", "[2001:db8::1]:8443"),
+     ("https://Igla.Example.org", "igla.example.org"), ("https://igla.example.org", "IGLA.example.org:443")],
+)  # fmt: skip
+def test_the_name_of_the_public_url_is_answered_for_however_it_is_written(tmp_path, url, host):
+    with calling(tmp_path, admin_token="a", public_url=url, toolsets="") as caller:
+        assert caller.get(WELL_KNOWN, headers={"Host": host}).status_code == 200
+        assert caller.get(WELL_KNOWN, headers={"Host": "[2001:db8:"}).status_code == 403
+
+
+@pytest.mark.parametrize(("origin", "host", "is_other"), [
+    ("http://localhost:3000", "localhost:8000", True),
+    ("http://localhost", "localhost:8000", True),
+    ("https://igla.example", "igla.example:8000", True),
+    ("http://localhost:8000", "localhost:8000", False),
+    ("https://igla.example", "igla.example:443", False),
+    ("http://localhost", "localhost:80", False),
+    ("http://localhost:8080", "localhost", False),
+    ("https://igla.example", "127.0.0.1:8000", False),
+    ("http://[::1]:3000", "[::1]:8000", True),
+    ("http://[::1]:8000", "[::1]:8000", False),
+])  # fmt: skip
+def test_a_page_of_another_port_of_this_machine_is_another_site(origin, host, is_other):
+    assert is_neighbour(origin, host) is is_other
+
+
+def test_a_page_of_another_port_of_this_machine_is_refused(tmp_path):
+    with calling(tmp_path) as caller:
+        for port, status in ((3000, 403), (8000, 200)):
+            told = {"Host": "localhost:8000", "Origin": f"http://LOCALHOST:{port}"}
+            assert caller.request("POST", "/api/glossary", headers=told, json={}).status_code == status
+
+
+def test_an_address_with_a_nul_is_refused_before_any_store_is_asked(tmp_path):
+    with calling(tmp_path, toolsets="") as caller:
+        for path in ("/races/%00", "/runs/%00", "/arena/%00", "/events/races/%00"):
+            answer = caller.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid_value"), path

@@ -215,7 +215,7 @@ def igla(tmp_path, monkeypatch):
 def test_the_command_installs_shows_and_removes(igla, tmp_path):
     file = tmp_path / ".cursor" / "mcp.json"
     dry = igla("install", "cursor", "--url", "https://igla.example.org/", "--dry-run")
-    assert '+      "url": "https://igla.example.org/mcp",' in dry.stdout
+    assert '+      "url": "https://igla.example.org/mcp"' in dry.stdout
     assert not file.exists()
     assert "export IGLA_TOKEN" in igla("install", "cursor", "--url", "https://igla.example.org").stdout
     assert "nothing to do" in igla("install", "cursor", "--url", "https://igla.example.org/mcp").stdout
@@ -263,3 +263,14 @@ def test_what_show_prints_is_what_install_writes(igla, tmp_path):
     shown = igla("show", "claude", "--url", "https://igla.example.org").stdout
     igla("install", "claude", "--url", "https://igla.example.org")
     assert json.loads(shown) == json.loads((tmp_path / ".claude.json").read_text())
+
+
+@pytest.mark.parametrize("text", [
+    '{"mcpServers":{"other":{"env":{"KEY":"sk-of-another"}}}}',
+    '{\n "a": [1, 2],\n "key": "sk-of-another"}',
+    '{"mcpServers": {"igla": {"url": "http://x/mcp", "headers": {"Authorization": "Bearer sk-of-another"}}}}',
+])  # fmt: skip
+def test_what_would_change_is_shown_without_the_secrets_of_the_file(igla, tmp_path, text):
+    (tmp_path / ".claude.json").write_text(text)
+    shown = igla("install", "claude", "--dry-run").output
+    assert '+      "url": "http://127.0.0.1:8000/mcp"' in shown and "sk-of-another" not in shown

@@ -98,6 +98,13 @@ def test_a_limit_of_an_unknown_tool_is_refused_with_the_nearest():
         rules_of("", "submitjob=3/minute", list(tools), list(tools))
 
 
+@pytest.mark.parametrize("url", ["elsewhere", "http://:pass-word@host"])
+def test_an_address_of_redis_that_is_none_is_refused_without_showing_it(url):
+    with pytest.raises(InvalidValue, match="IGLA_RATE_REDIS") as refused:
+        Counter(Settings(rate_redis=url))
+    assert url not in str(refused.value)
+
+
 def test_no_limits_are_no_rules():
     assert set(rules_of("", "", list(tools), list(tools)).values()) == {()}
 
@@ -148,6 +155,7 @@ def test_who_guesses_tokens_is_held_up_by_address_and_those_that_were_right_befo
 def test_neighbours_in_one_ipv6_network_are_one_address():
     assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1") != network_of("2001:db8:0:1::1")
     assert network_of("10.0.0.1") != network_of("10.0.0.2")
+    assert network_of("::ffff:10.0.0.1") == network_of("10.0.0.1") != network_of("::ffff:10.0.0.2")
     assert network_of("") == network_of("testclient") == "unknown"
 
 

@@ -1,5 +1,6 @@
 """Access tokens of a real authorization server on this machine: keys over HTTP, real signatures."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -198,3 +199,42 @@ def test_nothing_is_fetched_before_a_token_asks_for_it(issuer):
     before = issuer.asked
     IssuerKeys(Settings(oauth_issuer=issuer.url, oauth_audience="a"))
     assert issuer.asked == before
+
+
+class Hanging(IssuerKeys):
+    """Keys of an issuer that answered once, some time ago, and hangs since."""
+
+    def __init__(self, age):
+        super().__init__(Settings())
+        self.keys, self.asked, self.answers = {"a": {"kid": "a"}}, 0, asyncio.Event()
+        self.came = self.tried = time.monotonic() - age
+
+    async def fetch(self):
+        self.asked += 1
+        await self.answers.wait()
+        self.came = self.tried = time.monotonic()
+
+
+def test_nobody_waits_for_a_hanging_issuer_who_has_a_key_that_counts_still():
+    async def whole():
+        keys = Hanging(FRESH + 1)
+        found = [await keys.find("a") for _ in range(3)]
+        await asyncio.sleep(0)
+        asked = keys.asked
+        keys.answers.set()
+        await keys.refreshing
+        return found, asked, keys.choice("a")
+
+    assert asyncio.run(whole()) == ([{"kid": "a"}] * 3, 1, "use")
+
+
+def test_who_has_no_key_that_counts_waits_for_the_issuer():
+    async def whole(age, kid):
+        keys = Hanging(age)
+        waiting = asyncio.create_task(keys.find(kid))
+        done, _ = await asyncio.wait([waiting], timeout=0.05)
+        keys.answers.set()
+        return len(done), await waiting
+
+    assert asyncio.run(whole(STALE + 1, "a")) == (0, {"kid": "a"})
+    assert asyncio.run(whole(FRESH, "b")) == (0, None)

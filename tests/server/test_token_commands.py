@@ -63,3 +63,16 @@ def test_an_answer_is_remembered_for_five_seconds_and_never_longer_than_the_toke
     assert credentials.seconds(None) == 5.0
     assert credentials.seconds(utc_now() + timedelta(days=1)) == 5.0
     assert 1.0 < credentials.seconds(utc_now() + timedelta(seconds=2)) <= 2.0
+
+
+@pytest.mark.parametrize("name", ["[/x]", "[red]x", "x\x1b[31m"])
+def test_a_name_that_looks_like_markup_is_listed_as_it_is_and_sends_no_control_signs(tmp_path, name):
+    igla(tmp_path, "create", name, "--scope", "read")
+    listed, _ = igla(tmp_path, "list")
+    assert name.replace("\x1b", "?") in listed
+
+
+@pytest.mark.parametrize("words", [("--days", "0"), ("--days", "99999999999")])
+def test_a_lifetime_that_no_calendar_has_is_refused_by_its_name(tmp_path, words):
+    done = CliRunner().invoke(app, ["token", "create", "ann", "--scope", "read", *words, "--data", str(tmp_path)])
+    assert (done.exit_code, "--days" in done.output) == (2, True)

@@ -8,6 +8,7 @@ import time
 import httpx
 import jwt
 import pytest
+from sqlalchemy.exc import InterfaceError, TimeoutError
 from typer.testing import CliRunner
 
 from db import traffic
@@ -169,3 +170,38 @@ def test_a_server_streams_what_agents_call_resumes_and_ends_its_streams_when_it_
         assert time.monotonic() - asked < 10
         with server.process.stderr as said:
             assert agent not in said.read()
+
+
+class Late(Traffic):
+    """One whose last call ends while the thread writes, when the end has been told."""
+
+    def flush(self):
+        super().flush()
+        if not self.stop.is_set():
+            self.stop.set()
+            self.ended(call_of(self.context, "prune"), "ok", 0.1)
+
+
+def test_a_call_that_ends_while_the_last_batch_is_written_is_not_lost(caller):
+    made = Late(caller.runtime.store)
+    made.context = caller.runtime.context()
+    with caller.runtime.store.reading() as session:
+        before = traffic.last_id(session)
+    with made.writing():
+        made.ended(call_of(made.context, "glossary"), "ok", 0.1)
+        assert made.stop.wait(20)
+    with caller.runtime.store.reading() as session:
+        assert [one.tool for one in traffic.after(session, before)] == ["glossary", "prune"]
+
+
+@pytest.mark.parametrize("error", [TimeoutError("no connection is free"), InterfaceError("", {}, Exception())])
+def test_no_trouble_with_the_database_ends_the_writing(caller, error, monkeypatch, capsys):
+    def broken(self):
+        raise error
+
+    made = Traffic(caller.runtime.store)
+    made.ended(call_of(caller.runtime.context(), "glossary"), "ok", 0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(made.store), "transaction", broken)
+        made.flush()
+    assert "traffic_dropped" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Who may see a page: tokens, cookies, public boards. The cookie opens pages and nothing else."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db import audit, tokens, web_sessions
+from db import audit, races, tokens, web_sessions
+from server.pages import door
 from server.pages.door import COOKIE
 from server.pages.refusals import local
 from server.runtime import utc_now
@@ -173,6 +175,14 @@ def test_over_https_the_cookie_travels_over_https_alone(hosted):
     assert "Secure" in answer.headers["set-cookie"]
 
 
+def test_behind_a_proxy_that_is_not_trusted_the_public_address_says_that_it_is_https(hosted):
+    settings = hosted.runtime.settings.model_copy(update={"public_url": "https://igla.example"})
+    site = Site(runtime=replace(hosted.runtime, settings=settings))
+    for host, is_secure in (("igla.example", True), ("localhost", False)):
+        answer = site.ask(f"http://{host}/sign-in", "POST", form={"token": site.token()})
+        assert ("Secure" in answer.headers["set-cookie"]) is is_secure
+
+
 def test_on_loopback_without_tokens_everything_is_open(site):
     assert site.ask("/queue").status_code == 200
     assert site.ask("/queue", cookies={COOKIE: "stale"}).status_code == 200
@@ -194,3 +204,43 @@ def test_nobody_is_sent_to_another_site(path):
     assert not target.startswith(("//", "/\\", "/sign-"))
     assert "\\" not in target
     assert target.isprintable()
+
+
+def test_a_stranger_who_signs_out_leaves_no_row(hosted):
+    answer = hosted.ask("/sign-out", "POST", cookies={COOKIE: "invented"})
+    assert (answer.status_code, cookie_of(answer), hosted.do(audit.rows)) == (303, '""', [])
+
+
+def test_a_stream_ends_with_the_token_of_who_opened_it_and_tells_nothing_more(hosted, monkeypatch):
+    monkeypatch.setattr(door, "REMEMBER_SECONDS", -1.0)
+    race, secret = hosted.race(), hosted.token("ann", "read")
+    told = opened(
+        hosted,
+        "/events/races/cup",
+        cookie_of(hosted.sign_in(secret)),
+        lambda: hosted.do(tokens.revoke, "ann", utc_now()),
+    )
+    assert (told[-1], race.name) == ({"type": "http.response.body", "body": b"", "more_body": False}, "cup")
+    assert len(told) == 2 + told.index("revoked")
+
+
+def opened(site, path, cookie, revoke):
+    """What an address sends until it ends; once everything stands there, the token is revoked and the race changes."""
+    told = []
+
+    async def send(message):
+        told.append(message)
+        if b"id: " in message.get("body", b""):
+            await asyncio.to_thread(revoke)
+            told.append("revoked")
+            await asyncio.to_thread(site.submit, site.do(races.find, "cup"))
+
+    async def whole():
+        headers = [(b"host", b"localhost"), (b"cookie", f"{COOKIE}={cookie}".encode())]
+        told_of = {"client": site.client, "scheme": "http", "http_version": "1.1", "server": ("localhost", 80)}
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers, **told_of}
+        async with asyncio.timeout(20):
+            await site.app(scope, asyncio.Event().wait, send)
+
+    asyncio.run(whole())
+    return told
