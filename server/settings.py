@@ -92,7 +92,10 @@ class Settings(AccessSettings):
     def secrets(self) -> list[str]:
         """What must not be logged or stored: the secrets that this process was given."""
         given = [value for name in type(self).model_fields if isinstance(value := getattr(self, name), SecretStr)]
-        return [*(one.get_secret_value() for one in given), *database_password(self.store_url)]
+        whole = [one.get_secret_value() for one in given]
+        keys = self.state_keys.get_secret_value().split(",") if self.state_keys else []
+        tokens = [one.token.get_secret_value() for one in self.accounts.values()]
+        return [one for one in (*whole, *keys, *tokens, *database_password(self.store_url)) if one]
 
     @property
     def store_url(self) -> str:

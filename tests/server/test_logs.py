@@ -108,6 +108,25 @@ def test_a_full_pipe_that_nobody_reads_holds_nobody_up():
     os.close(writing)
 
 
+class Unspeakable:
+    def __str__(self):
+        raise ValueError("no words for it")
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_line_that_has_no_text_stops_neither_its_writer_nor_the_lines_after_it(background):
+    reading, writing = os.pipe()
+    lines = Lines(writing, background=background, render=lambda line: str(line["value"]))
+    lines.put({"value": Unspeakable()})
+    lines.put({"value": "after it"})
+    lines.close()
+    first, second = os.read(reading, 1 << 16).splitlines()
+    assert b"ValueError" in first
+    assert second == b"after it"
+    os.close(reading)
+    os.close(writing)
+
+
 def test_a_closed_pipe_is_no_error():
     reading, writing = os.pipe()
     os.close(reading)
@@ -120,3 +139,11 @@ def test_the_settings_secrets_and_the_database_password_are_known(tmp_path):
     given = Settings(data=tmp_path, admin_token="open-sesame", database_url="postgresql://igla:p%40ss@host/igla")
     assert {"open-sesame", "p@ss"} <= set(given.secrets)
     assert Settings(data=tmp_path, admin_token=None, database_url="").secrets == []
+
+
+def test_each_key_and_each_token_of_an_account_is_a_secret_of_its_own(tmp_path, monkeypatch):
+    place = {"kind": "project", "project": "0" * 8, "environment": "1" * 8}
+    monkeypatch.setenv("IGLA_RAILWAY_ACCOUNTS", json.dumps({"a": {**place, "token": "in-the-object"}, "b": place}))
+    monkeypatch.setenv("IGLA_RAILWAY_TOKEN_B", "beside-it")
+    monkeypatch.setenv("IGLA_STATE_KEYS", "new-key,old-key")
+    assert {"in-the-object", "beside-it", "new-key", "old-key"} <= set(Settings(data=tmp_path).secrets)
