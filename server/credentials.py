@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 import structlog
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import tokens
 from db.tokens import ADMIN, LOCAL, Principal
@@ -106,7 +106,7 @@ class Credentials:
         try:
             with self.runtime.store.transaction() as session:
                 tokens.used(session, prefix, utc_now())
-        except DatabaseError as error:
+        except SQLAlchemyError as error:
             log.warning("token_use_not_noted", token=prefix, reason=type(error).__name__)
 
     async def closed(self) -> bool:

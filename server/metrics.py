@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Scope
 
 from db import fleet, meters
@@ -182,5 +182,5 @@ class Flushing:
         """A database that does not answer now is asked again; nothing is lost meanwhile."""
         try:
             self.store.meters.flush(self.store)
-        except DatabaseError as error:
+        except SQLAlchemyError as error:
             log.warning("meters_wait", error=type(error).__name__)

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO
 
 import structlog
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import chunks, job_log
 from db.store import Store
@@ -35,9 +35,10 @@ LAST_SECONDS = 1.0
 KILL_SECONDS = 10.0
 """A process that has not ended so long after its standard input closed is killed."""
 
-MANY_DEATHS = 5
+MANY_DEATHS, AGAIN_SECONDS = 5, 5.0
 PAUSE_SECONDS = 60.0
-"""A process that died this often, each time within this many seconds of its start, waits as long before the next."""
+"""A process that died this often, each time within this many seconds of its start, waits as long before the next.
+One that could not be started, as a system short of memory may have it, is tried again after AGAIN_SECONDS."""
 
 
 @dataclass(kw_only=True)
@@ -144,7 +145,11 @@ class Engines:
         while not self.ending.wait(LOOK_SECONDS):
             for name, child in list(self.running.items()):
                 if child.process.poll() is not None:
-                    self.revive(name, child, time.monotonic())
+                    try:
+                        self.revive(name, child, time.monotonic())
+                    except Exception:
+                        log.exception("process_not_started", name=name)
+                        child.wait_until = time.monotonic() + AGAIN_SECONDS
 
     def revive(self, name: str, child: Child, now: float) -> None:
         """Note a death once, and start the process again when its pause is over."""
@@ -168,7 +173,7 @@ def keep_last_words(store: Store, name: str, exit_code: int, said: list[str]) ->
         with store.transaction() as session:
             for job_id in chunks.held_by(session, name):
                 job_log.add(session, job_id, [*job_log.gist(job_log.about(said, job_id)), end], utc_now())
-    except DatabaseError as error:
+    except SQLAlchemyError as error:
         log.warning("last_words_lost", name=name, error=type(error).__name__)
 
 

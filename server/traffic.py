@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from db import traffic
@@ -99,7 +99,7 @@ class Traffic:
             try:
                 with self.store.transaction() as session:
                     traffic.add(session, (values_of(*one) for one in batch))
-            except DatabaseError as error:
+            except SQLAlchemyError as error:
                 log.warning("traffic_not_written", reason=type(error).__name__)
                 dropped += len(batch)
         if dropped:
