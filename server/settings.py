@@ -92,10 +92,7 @@ class Settings(AccessSettings):
     def secrets(self) -> list[str]:
         """What must not be logged or stored: the secrets that this process was given."""
         given = [value for name in type(self).model_fields if isinstance(value := getattr(self, name), SecretStr)]
-        whole = [one.get_secret_value() for one in given]
-        keys = self.state_keys.get_secret_value().split(",") if self.state_keys else []
-        tokens = [one.token.get_secret_value() for one in self.accounts.values()]
-        return [one for one in (*whole, *keys, *tokens, *database_password(self.store_url)) if one]
+        return [*(one.get_secret_value() for one in given), *database_password(self.store_url)]
 
     @property
     def store_url(self) -> str:

@@ -139,11 +139,3 @@ def test_the_settings_secrets_and_the_database_password_are_known(tmp_path):
     given = Settings(data=tmp_path, admin_token="open-sesame", database_url="postgresql://igla:p%40ss@host/igla")
     assert {"open-sesame", "p@ss"} <= set(given.secrets)
     assert Settings(data=tmp_path, admin_token=None, database_url="").secrets == []
-
-
-def test_each_key_and_each_token_of_an_account_is_a_secret_of_its_own(tmp_path, monkeypatch):
-    place = {"kind": "project", "project": "0" * 8, "environment": "1" * 8}
-    monkeypatch.setenv("IGLA_RAILWAY_ACCOUNTS", json.dumps({"a": {**place, "token": "in-the-object"}, "b": place}))
-    monkeypatch.setenv("IGLA_RAILWAY_TOKEN_B", "beside-it")
-    monkeypatch.setenv("IGLA_STATE_KEYS", "new-key,old-key")
-    assert {"in-the-object", "beside-it", "new-key", "old-key"} <= set(Settings(data=tmp_path).secrets)
