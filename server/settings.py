@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from errors import InvalidValue
 from server.access_settings import LOOPBACK, AccessSettings
 from server.railway.accounts import Account, accounts
 
@@ -92,7 +93,10 @@ class Settings(AccessSettings):
     def secrets(self) -> list[str]:
         """What must not be logged or stored: the secrets that this process was given."""
         given = [value for name in type(self).model_fields if isinstance(value := getattr(self, name), SecretStr)]
-        return [*(one.get_secret_value() for one in given), *database_password(self.store_url)]
+        keys = self.state_keys.get_secret_value().split(",") if self.state_keys is not None else []
+        parts = [*(key.strip() for key in keys), *railway_tokens(self.railway_accounts, os.environ)]
+        every = [*(one.get_secret_value() for one in given), *parts, *database_password(self.store_url)]
+        return [one for one in every if one]
 
     @property
     def store_url(self) -> str:
@@ -136,10 +140,11 @@ class Settings(AccessSettings):
 
     @property
     def hosts(self) -> list[str]:
-        """Host names that requests may carry."""
+        """Host names that requests may carry, in small letters."""
         extra = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
-        public = [urlsplit(self.public_url).netloc.rsplit(":", 1)[0]] if self.public_url else []
-        return [*LOOPBACK[:2], "[::1]", *extra, *platform_hosts(os.environ), *public]
+        public = [without_port(urlsplit(self.public_url).netloc)] if self.public_url else []
+        named = [*extra, *platform_hosts(os.environ), *public]
+        return [*LOOPBACK[:2], "[::1]", *(name.lower() for name in named)]
 
     @property
     def toolset_names(self) -> list[str]:
@@ -155,6 +160,22 @@ class Settings(AccessSettings):
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in LOOPBACK
+
+
+def without_port(netloc: str) -> str:
+    """The name without its port; an IPv6 address keeps its brackets."""
+    name, _, port = netloc.rpartition(":")
+    return name if port.isdecimal() else netloc
+
+
+def railway_tokens(text: SecretStr, environment: Mapping[str, str]) -> list[str]:
+    """The tokens of the accounts; of accounts that cannot be read, those in variables of their own."""
+    own = [value for name, value in environment.items() if name.startswith("IGLA_RAILWAY_TOKEN_")]
+    try:
+        found = accounts(text.get_secret_value(), environment)
+    except InvalidValue:
+        return own
+    return [*own, *(one.token.get_secret_value() for one in found.values())]
 
 
 def database_password(url: str) -> list[str]:

@@ -139,3 +139,12 @@ def test_the_settings_secrets_and_the_database_password_are_known(tmp_path):
     given = Settings(data=tmp_path, admin_token="open-sesame", database_url="postgresql://igla:p%40ss@host/igla")
     assert {"open-sesame", "p@ss"} <= set(given.secrets)
     assert Settings(data=tmp_path, admin_token=None, database_url="").secrets == []
+
+
+def test_each_key_and_each_token_inside_a_setting_is_known_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("IGLA_RAILWAY_TOKEN_MAIN", "from-a-variable")
+    account = {"kind": "project", "project": "12345678", "environment": "12345678"}
+    both = json.dumps({"main": account, "other": {**account, "token": "inside-the-json"}})
+    given = Settings(data=tmp_path, state_keys=f"{'a' * 32}, {'b' * 32}", railway_accounts=both)
+    assert {"a" * 32, "b" * 32, "from-a-variable", "inside-the-json"} <= set(given.secrets)
+    assert "from-a-variable" in Settings(data=tmp_path, railway_accounts="{").secrets
