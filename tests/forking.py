@@ -21,8 +21,9 @@ from tests import forked
 OURS = ("server", "tools", "bots", "db", "training", "kernels", "tests", "plugins", "errors")
 MODULES = (
     "server.cli", "server.serve", "server.engine_main", "server.engine", "server.scorer_main", "server.scorer",
-    "server.arena_main", "server.clock_main", "server.work_command", "server.race_command", "training.engine", "training.rescore",
-    "training.compositions.mag", "training.rules.delta", "training.optimizers.muon", "training.optimizers.adamw",
+    "server.arena_main", "server.clock_main", "server.work_command", "server.race_command",
+    "training.engine", "training.rescore", "training.compositions.mag", "training.rules.delta",
+    "training.optimizers.muon", "training.optimizers.adamw",
 )  # fmt: skip
 
 
