@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from db import deploys
+from db.redaction import redactor
 from db.store import Store
 from errors import Refusal, unknown
 from server.railway.accounts import Account, named
 from server.railway.apply import DeployOff, Outcome, carry_out, change_one, tear_down
 from server.railway.audit import Audit, audit
-from server.railway.client import GAP, Railway, without
+from server.railway.client import GAP, Railway
 from server.railway.fleet import Fleet, Service, canonical, check_scope, digest_of, read_fleet
 from server.railway.plan import Plan, PlanStale, check_blast, check_teardown, plan
 from server.railway.templates import belongs, is_ours, service_name, template, templates
@@ -46,9 +47,8 @@ class Deployer:
 
     def note(self) -> None:
         """Leave the row of who changes something: what is done elsewhere is never rolled back, so it is told before."""
-        if self.noted is not None:
-            with self.noted.transaction():
-                pass
+        with (self.noted or self.store).transaction():
+            pass
 
     def allowed(self) -> None:
         """Raise DeployOff unless changes are on; asked before every single one."""
@@ -136,12 +136,12 @@ class Deployer:
         return [(one, self.lines(railway, one, LOG_LINES)) for one in found]
 
     def lines(self, railway: Railway, service: Service, most: int, *, build: bool = False) -> list[str]:
-        """The last log lines of a service's latest deployment: data from outside, cut and without our own token."""
+        """The last log lines of a service's latest deployment: data from outside, cut and without secrets."""
         if not service.deployment:
             return []
         found = railway.query("buildLogs" if build else "deploymentLogs", id=service.deployment, limit=most)
-        secret = railway.account.token.get_secret_value()
-        return [without(str(one["message"]), [secret])[:LONGEST_LINE] for one in found][-most:]
+        redact = redactor([railway.account.token.get_secret_value()])
+        return [redact(str(one["message"]))[:LONGEST_LINE] for one in found[-most:]]
 
     def logs(self, alias: str, service: str, most: int, *, build: bool) -> list[str]:
         """The last log lines of one service."""

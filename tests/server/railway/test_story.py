@@ -303,3 +303,11 @@ def test_who_changes_a_fleet_leaves_one_row_and_who_only_asks_leaves_none(opened
     assert told() == [("operator", "deploy", {"account": "main"})]
     plan_and_apply(runtime)  # there is nothing to do
     assert len(told()) == 1
+
+
+def test_what_a_worker_says_is_given_without_its_token(opened, railway):
+    runtime = opened()
+    railway.add("worker-fleet-rng1", image="igla:1", status="SUCCESS")
+    railway.say("worker-fleet-rng1", "IGLA_TOKEN=igla_abcdefghijklmnop is refused")
+    (found,) = use(runtime, "status", template="worker-fleet", seeds=[1])["services"]
+    assert found["lines"] == ["IGLA_TOKEN=[redacted] is refused"]
