@@ -7,15 +7,16 @@ from typing import Any
 HIDDEN = "[redacted]"
 
 SHAPES = (
-    r"\bigla_[A-Za-z0-9_-]{8,}",
+    r"\biglas?_[A-Za-z0-9_-]{8,}",
     r"(?P<bearer>\b(?ai:bearer|basic)[ \t]+)[A-Za-z0-9._~+/=-]{6,}",
     r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
     r"(?P<address>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@?#\"'<>]*:)[^\s\"'<>]+(?=@)",
-    r"(?P<setting>\b(?ai:password|passwd|secret|api_?key|access_?key)=)[^\s&;,\"']+",
+    r"(?P<setting>(?ai:password|passwd|secret|token|api_?key|access_?key)=)[^\s&;,\"']+",
 )
-"""Tokens of ours, credentials of an Authorization header, JSON web tokens, passwords in addresses and in settings."""
+"""Tokens and cookies of ours, credentials of an Authorization header, JSON web tokens, passwords in addresses and in
+settings, whatever their names begin with."""
 
-HINTS = ("igla_", "bearer", "basic", "eyj", "://", "=")
+HINTS = ("igla_", "iglas_", "bearer", "basic", "eyj", "://", "=")
 """A text without any of these, in small letters or capitals, has none of the shapes."""
 
 SHORTEST = 4

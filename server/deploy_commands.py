@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from server.railway.deployer import Deployer
 from server.runtime import Runtime
 from server.settings import Settings
 from server.words import words
@@ -46,6 +47,14 @@ def opened(data: Path | None) -> Iterator[Runtime]:
         for deployer in runtime.deployers:
             deployer.close()
         runtime.store.close()
+
+
+def noted(runtime: Runtime, action: str, account: str = "") -> Deployer:
+    """The deployer of a command that changes something: who does it is kept."""
+    from server.auditing import by_command
+
+    subject = {"account": account} if account in runtime.settings.accounts else {}
+    return runtime.deployer().by(by_command(runtime, f"deploy {action}", subject))
 
 
 def use(data: Path | None, **arguments: Any) -> dict[str, Any]:
@@ -135,7 +144,7 @@ def deploy_teardown(
 ) -> None:
     """Remove services, each by its name; exit code 1 when one failed."""
     with opened(data) as runtime:
-        outcome = runtime.deployer().teardown(account, words(services), confirm=confirm)
+        outcome = noted(runtime, "teardown", account).teardown(account, words(services), confirm=confirm)
     for step in outcome.done:
         typer.echo(f"done: {step.verb} {step.service}")
     for failure in outcome.failed:
@@ -158,7 +167,7 @@ def deploy_on(data: DataOption = None) -> None:
 def turn(data: Path | None, *, off: bool) -> None:
     """Turn changes off or on."""
     with opened(data) as runtime:
-        runtime.deployer().turn(off=off, by=os.environ.get("USER", "local"))
+        noted(runtime, "off" if off else "on").turn(off=off, by=os.environ.get("USER", "local"))
         kept = " by igla deploy, and kept off by IGLA_DEPLOY_OFF" if runtime.settings.deploy_off and not off else ""
     typer.echo(f"deploys are {'off' if off else 'on'}{kept}")
 

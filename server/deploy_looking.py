@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from server.deploy_commands import Account, DataOption, JsonOption, opened, printable
+from server.deploy_commands import Account, DataOption, JsonOption, noted, opened, printable
 from server.railway.published import deploy_published, workflow_state
 
 Service = Annotated[str, typer.Argument(help="Name of the service.")]
@@ -74,7 +74,12 @@ def deploy_template(
 ) -> None:
     """Deploy a published template into the account's project; prints what `igla deploy workflow` follows."""
     with opened(data) as runtime:
-        typer.echo(deploy_published(runtime.deployer().railway(account), code))
+        deployer = noted(runtime, "template", account)
+        railway = deployer.railway(account)
+        deployer.allowed()
+        with deployer.held(account):
+            deployer.note()
+            typer.echo(deploy_published(railway, code))
 
 
 def deploy_workflow(
@@ -97,14 +102,14 @@ def deploy_history(service: Service, account: Account, data: DataOption = None) 
 def deploy_restart(service: Service, account: Account, data: DataOption = None) -> None:
     """Deploy what a service runs once more, unchanged."""
     with opened(data) as runtime:
-        runtime.deployer().change(account, "restart", service)
+        noted(runtime, "restart", account).change(account, "restart", service)
     typer.echo(f"done: restart {service}")
 
 
 def deploy_domain(service: Service, account: Account, data: DataOption = None) -> None:
     """Give a service a public domain."""
     with opened(data) as runtime:
-        found = runtime.deployer().change(account, "domain", service)
+        found = noted(runtime, "domain", account).change(account, "domain", service)
     typer.echo(printable(found["domain"]))
 
 

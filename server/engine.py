@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from opentelemetry.trace import NoOpTracer, Tracer
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import artifacts, chunks, job_log, queue, samples, workers
 from db.checks import InvalidBpb
@@ -298,6 +299,8 @@ class Renewal:
             except Refusal:
                 self.lost = True
                 return
+            except SQLAlchemyError as error:
+                log.warning("renewal_waits", error=type(error).__name__)
 
     def check(self, *_: object) -> None:
         """Called after every optimizer step: stop early when the job is no longer ours."""

@@ -6,6 +6,7 @@ are answered `server_ending`, streams end -> the server stops. A second signal s
 
 import asyncio
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -43,10 +44,10 @@ class Server(uvicorn.Server):
         self.draining, self.grace_seconds = draining, grace_seconds
         self.before, self.wake = before, wake
 
-    async def startup(self, sockets: object = None) -> None:
-        """Note the loop that requests run on."""
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Note the loop that requests run on, before the first signal can come."""
         self.loop = asyncio.get_running_loop()
-        await super().startup(sockets)  # type: ignore[arg-type]
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains; the second ends at once."""
@@ -58,16 +59,20 @@ class Server(uvicorn.Server):
         threading.Thread(target=self.drain, args=(signal.Signals(sig).name,), daemon=True).start()
 
     def drain(self, told: str) -> None:
-        """Wait for the work, then for the answers, then stop."""
+        """Wait for the work, then for the answers, then stop; whatever goes wrong on the way, stop."""
         began = time.monotonic()
         log.info("draining", signal=told, grace_seconds=self.grace_seconds)
-        self.before(self.grace_seconds)
-        self.wait(self.grace_seconds - (time.monotonic() - began))
-        self.draining.closing.set()
-        self.wake()
-        self.wait(LAST_SECONDS)
-        self.loop.call_soon_threadsafe(self.draining.cut)
-        self.should_exit = True
+        try:
+            self.before(self.grace_seconds)
+            self.wait(self.grace_seconds - (time.monotonic() - began))
+            self.draining.closing.set()
+            self.wake()
+            self.wait(LAST_SECONDS)
+            self.loop.call_soon_threadsafe(self.draining.cut)
+        except Exception:
+            log.exception("draining_broken_off")
+        finally:
+            self.should_exit = True
 
     def wait(self, seconds: float) -> None:
         """Until nobody waits for an answer any more, so many seconds at most."""

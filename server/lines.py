@@ -53,7 +53,11 @@ class Lines:
         """What is written of a line."""
         if isinstance(line, bytes):
             return line
-        return self.render(line).encode(errors="backslashreplace") + b"\n"
+        try:
+            text = self.render(line)
+        except Exception as error:  # whoever writes a line goes on, and so do the lines after it
+            text = f"a log line was dropped: it cannot be made text of ({type(error).__name__})"
+        return text.encode(errors="backslashreplace") + b"\n"
 
     def drain(self) -> None:
         """Write what waits, until the end."""

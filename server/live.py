@@ -70,7 +70,8 @@ class Live:
         reader = self._joined(topic)
         try:
             if topic not in self._versions:
-                self._versions[topic] = await self.version(topic)
+                found = await self.version(topic)
+                self._versions[topic] = max(found, self._versions.get(topic, found))  # the watcher may know more
             while not self._closed:
                 version = self._versions.get(topic, 0)
                 if version != seen:

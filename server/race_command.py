@@ -95,6 +95,7 @@ def race_command(settings: Settings, name: str, plan: Plan | None, budget: str, 
             again = f"igla race --name {name} --data {settings.data}"
             console.print(f"stopped; every stored sample is kept. To go on: {again}", soft_wrap=True)
             raise SystemExit(130) from None
+    runtime.store.meters.flush(runtime.store)
     fitting.join()
     tell(console, settings, result, baseline.bpb, report, time.monotonic() - began)
     write_report(runtime, name, report, baseline.bpb)

@@ -5,7 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from db.jobs import LeaseLost
+
+log = structlog.get_logger()
 
 
 class Renewal:
@@ -28,4 +33,7 @@ class Renewal:
         """Renew until the work is done. Who works notices a lost lease when the result is stored."""
         with suppress(LeaseLost):
             while not self.done.wait(self.every_seconds):
-                self.renew()
+                try:
+                    self.renew()
+                except SQLAlchemyError as error:  # a database that does not answer now is asked again
+                    log.warning("renewal_waits", error=type(error).__name__)

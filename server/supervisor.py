@@ -35,9 +35,10 @@ LAST_SECONDS = 1.0
 KILL_SECONDS = 10.0
 """A process that has not ended so long after its standard input closed is killed."""
 
-MANY_DEATHS = 5
+MANY_DEATHS, AGAIN_SECONDS = 5, 5.0
 PAUSE_SECONDS = 60.0
-"""A process that died this often, each time within this many seconds of its start, waits as long before the next."""
+"""A process that died this often, each time within this many seconds of its start, waits as long before the next.
+One that could not be started, as a system short of memory may have it, is tried again after AGAIN_SECONDS."""
 
 
 @dataclass(kw_only=True)
@@ -144,7 +145,11 @@ class Engines:
         while not self.ending.wait(LOOK_SECONDS):
             for name, child in list(self.running.items()):
                 if child.process.poll() is not None:
-                    self.revive(name, child, time.monotonic())
+                    try:
+                        self.revive(name, child, time.monotonic())
+                    except Exception:
+                        log.exception("process_not_started", name=name)
+                        child.wait_until = time.monotonic() + AGAIN_SECONDS
 
     def revive(self, name: str, child: Child, now: float) -> None:
         """Note a death once, and start the process again when its pause is over."""

@@ -96,7 +96,9 @@ def here(tool: Tool, data: Path | None, arguments: Mapping[str, Any]) -> dict[st
     given: dict[str, Any] = {"data": data} if data else {}
     runtime = open_runtime(Settings(**given))
     with engines_for(tool, runtime):
-        return asyncio.run(call(tool, runtime.context(), arguments))
+        result = asyncio.run(call(tool, runtime.context(), arguments))
+    runtime.store.meters.flush(runtime.store)
+    return result
 
 
 def elsewhere(tool: Tool, server: str, token: str | None, arguments: Mapping[str, Any]) -> dict[str, Any]:

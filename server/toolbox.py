@@ -131,7 +131,7 @@ async def result_of(tool: Tool, context: Context, arguments: Mapping[str, Any]) 
         return await asyncio.to_thread(tool.function, context, **given)
 
 
-SUBJECTS = ("race", "job_id", "entry_id", "worker", "track")
+SUBJECTS = ("race", "job_id", "entry_id", "worker", "track", "account")
 """Arguments that say what a call is about."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

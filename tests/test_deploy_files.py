@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pwd
 import re
 import runpy
 import shlex
@@ -215,10 +216,12 @@ def test_the_image_comes_up_on_port_behind_a_foreign_host_and_writes_only_its_da
 def test_the_entrypoint_never_goes_on_as_root(tmp_path):
     environment = {**os.environ, "IGLA_DATA": str(tmp_path / "data"), "IGLA_USER": "nobody"}
     tmp_path.chmod(0o755)
-    script = ["sh", str(ROOT / "entrypoint.sh"), "/bin/sh", "-c", "id -u"]
+    script = ["sh", str(ROOT / "entrypoint.sh"), "/bin/sh", "-c", "id -u; echo $HOME"]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() != "0"
+    user, home = done.stdout.split()
+    assert user != "0"
     if os.getuid() == 0:
+        assert home == pwd.getpwnam("nobody").pw_dir
         assert (tmp_path / "data").owner() == "nobody"
     assert re.search(r"^USER igla$", DOCKERFILE, re.M)
 

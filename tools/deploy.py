@@ -70,7 +70,7 @@ def deploy(
 
     Nothing is ever removed.
     """
-    deployer = context.deployer()
+    deployer = context.deployer().by(context.store)
     if action == "status":
         found = deployer.status(account, template, seeds or ())
         services = [DeployService(name=one.name, status=one.status or "NONE", lines=lines) for one, lines in found]

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from db import deploys
+from db.redaction import redactor
 from db.store import Store
 from errors import Refusal, unknown
 from server.railway.accounts import Account, named
 from server.railway.apply import DeployOff, Outcome, carry_out, change_one, tear_down
 from server.railway.audit import Audit, audit
-from server.railway.client import GAP, Railway, RailwayUnauthorized, without
-from server.railway.fleet import Fleet, Service, canonical, digest_of, read_fleet
+from server.railway.client import GAP, Railway
+from server.railway.fleet import Fleet, Service, canonical, check_scope, digest_of, read_fleet
 from server.railway.plan import Plan, PlanStale, check_blast, check_teardown, plan
-from server.railway.templates import belongs, service_name, template, templates
+from server.railway.templates import belongs, is_ours, service_name, template, templates
 
 BUSY_SECONDS = 900.0
 """An account is held for one plan at most so long; whoever died with one frees it after that."""
@@ -26,7 +27,10 @@ LONGEST_LINE = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Deployer:
-    """Deploys of one process: one connection an account, kept. off: the setting that keeps them off whatever else."""
+    """Deploys of one process: one connection an account, kept. off: the setting that keeps them off whatever else.
+
+    noted: the store as a call or a command sees it, whose row is left when something is about to change.
+    """
 
     known: dict[str, Account]
     store: Store
@@ -35,6 +39,16 @@ class Deployer:
     url: str
     gap: float = GAP
     connections: dict[str, Railway] = field(default_factory=dict)
+    noted: Store | None = None
+
+    def by(self, noted: Store) -> "Deployer":
+        """The same, for one call or command."""
+        return replace(self, noted=noted)
+
+    def note(self) -> None:
+        """Leave the row of who changes something: what is done elsewhere is never rolled back, so it is told before."""
+        with (self.noted or self.store).transaction():
+            pass
 
     def allowed(self) -> None:
         """Raise DeployOff unless changes are on; asked before every single one."""
@@ -79,6 +93,8 @@ class Deployer:
             if made.hash != given_hash:
                 raise PlanStale(f"The plan has the hash {made.hash[:16]}... now.")
             check_blast(len(made.touched), made.live, confirm=confirm)
+            if made.touched:
+                self.note()
             return made, carry_out(railway, made, fleet, self.stamp)
 
     def teardown(self, alias: str, names: Sequence[str], *, confirm: bool) -> Outcome:
@@ -88,6 +104,7 @@ class Deployer:
         with self.held(alias):
             fleet = read_fleet(railway)
             ids = check_teardown(names, fleet, confirm=confirm)
+            self.note()
             return tear_down(railway, names, fleet, digest_of(canonical(ids).decode()), self.stamp)
 
     @contextmanager
@@ -119,12 +136,12 @@ class Deployer:
         return [(one, self.lines(railway, one, LOG_LINES)) for one in found]
 
     def lines(self, railway: Railway, service: Service, most: int, *, build: bool = False) -> list[str]:
-        """The last log lines of a service's latest deployment: data from outside, cut and without our own token."""
+        """The last log lines of a service's latest deployment: data from outside, cut and without secrets."""
         if not service.deployment:
             return []
         found = railway.query("buildLogs" if build else "deploymentLogs", id=service.deployment, limit=most)
-        secret = railway.account.token.get_secret_value()
-        return [without(str(one["message"]), [secret])[:LONGEST_LINE] for one in found][-most:]
+        redact = redactor([railway.account.token.get_secret_value()])
+        return [redact(str(one["message"]))[:LONGEST_LINE] for one in found[-most:]]
 
     def logs(self, alias: str, service: str, most: int, *, build: bool) -> list[str]:
         """The last log lines of one service."""
@@ -167,28 +184,17 @@ class Deployer:
         railway = self.railway(alias)
         self.allowed()
         with self.held(alias):
-            return change_one(railway, verb, service, read_fleet(railway), self.stamp)
+            fleet = read_fleet(railway)
+            if fleet.named(service):
+                self.note()
+            return change_one(railway, verb, service, fleet, self.stamp)
 
     def turn(self, *, off: bool, by: str) -> None:
         """Turn all changes off, or on again; every process of this database heeds it at its next change."""
-        with self.store.transaction() as session:
+        with (self.noted or self.store).transaction() as session:
             deploys.turn(session, off=off, by=by, now=self.clock())
 
     def close(self) -> None:
         """End the connections."""
         for railway in self.connections.values():
             railway.close()
-
-
-def is_ours(name: str) -> bool:
-    """Whether a service's name is one that a template gives."""
-    return any(belongs(one, name) for one in templates().values())
-
-
-def check_scope(railway: Railway) -> None:
-    """Refuse a project's token that is another project's or environment's than the account says."""
-    account = railway.account
-    if account.kind == "project":
-        found = railway.query("tokenScope")
-        if (found["projectId"], found["environmentId"]) != (account.project, account.environment):
-            raise RailwayUnauthorized(f"The token of account {account.alias} is another project's.")

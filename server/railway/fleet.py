@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.railway.client import Railway, RailwayRefused
+from server.railway.client import Railway, RailwayRefused, RailwayUnauthorized
 from server.railway.operations import SERVICE_PAGE
 
 STOPPED = frozenset({"CRASHED", "FAILED", "REMOVED", "SKIPPED", "REMOVING", ""})
@@ -142,3 +142,12 @@ def variables_of(railway: Railway, service: str) -> dict[str, str]:
     account = railway.account
     found = railway.query("variables", project=account.project, environment=account.environment, service=service)
     return {name: digest_of(str(value)) for name, value in found.items()}
+
+
+def check_scope(railway: Railway) -> None:
+    """Refuse a project's token that is another project's or environment's than the account says."""
+    account = railway.account
+    if account.kind == "project":
+        found = railway.query("tokenScope")
+        if (found["projectId"], found["environmentId"]) != (account.project, account.environment):
+            raise RailwayUnauthorized(f"The token of account {account.alias} is another project's.")

@@ -111,3 +111,8 @@ def desired(chosen: Template, seed: int, account: Account) -> Desired:
     name = service_name(chosen, seed)
     command = chosen.command.replace("{service}", name).replace("{race}", chosen.race)
     return Desired(name=name, image=account.image, repo=account.repo, command=command, variables=dict(chosen.variables))
+
+
+def is_ours(name: str) -> bool:
+    """Whether a service's name is one that a template gives."""
+    return any(belongs(one, name) for one in templates().values())

@@ -4,6 +4,7 @@ import json
 import re
 import string
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -77,3 +78,12 @@ def test_secrets_within_lists_objects_and_errors_are_hidden():
 def test_a_real_token_is_hidden(world):
     secret, _ = world.do(tokens.create, "someone", ["read"], world.now, None)
     assert redactor()(f"they sent {secret}, twice {secret}") == f"they sent {HIDDEN}, twice {HIDDEN}"
+
+
+@pytest.mark.parametrize("name", ["PGPASSWORD", "client_secret", "AWS_SECRET_ACCESS_KEY", "X_API_KEY", "access_token"])
+def test_a_setting_is_known_by_the_end_of_its_name(name):
+    assert redactor()(f"cannot start: {name}=hunter22&more") == f"cannot start: {name}={HIDDEN}&more"
+
+
+def test_the_cookie_of_a_session_is_hidden():
+    assert redactor()(f"igla_session=iglas_{'a' * 43}; path=/") == f"igla_session={HIDDEN}; path=/"

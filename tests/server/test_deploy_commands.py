@@ -136,12 +136,17 @@ def test_off_stops_every_process_of_the_database_and_on_lets_them_go_on(igla, ra
     assert len(railway.services) == 2
 
 
-def test_operators_may_restart_open_and_deploy_what_is_published(igla, railway):
+def test_operators_may_restart_open_and_deploy_what_is_published(igla, railway, tmp_path):
     railway.add("web", image="igla:1", status="SUCCESS")
     assert igla("restart", "web", "--account", "main") == "done: restart web\n"
     assert igla("domain", "web", "--account", "main") == "web.up.railway.app\n"
     workflow = igla("template", "igla", "--account", "main").strip()
     assert igla("workflow", workflow, "--account", "main") == "Running\n"
+    igla("off")
+    with closing(sqlite3.connect(tmp_path / "igla.db")) as database:
+        told = list(database.execute("SELECT action, subject FROM audit ORDER BY id"))
+    assert [action for action, _ in told] == ["deploy restart", "deploy domain", "deploy template", "deploy off"]
+    assert [json.loads(subject) for _, subject in told] == [{"account": "main"}] * 3 + [{}]
 
 
 def test_many_need_a_confirmation_and_the_account_is_no_secret(igla):

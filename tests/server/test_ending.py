@@ -6,6 +6,7 @@ import threading
 
 import httpx
 import pytest
+import uvicorn
 from sqlalchemy import text
 
 from db import chunks
@@ -14,6 +15,7 @@ from db.redaction import redactor
 from server.app import create_app
 from server.draining import Draining
 from server.edge import Edge
+from server.graceful import Server
 from server.metrics import Metrics
 from server.runtime import open_runtime
 from server.settings import Settings
@@ -204,3 +206,29 @@ def test_a_stream_is_cut_with_an_end_that_its_reader_sees(runtime, method):
     asyncio.run(story())
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
     assert (draining.waiting, draining.streams) == (0, set())
+
+
+def server_of(before):
+    config = uvicorn.Config(lambda *_: None, port=0, lifespan="off", log_config=None)
+    return Server(config, Draining(), 5.0, before=before, wake=lambda: None)
+
+
+def test_a_signal_that_comes_before_the_server_listens_ends_it(monkeypatch):
+    server, load = server_of(before=lambda _: None), uvicorn.Config.load
+
+    def told_meanwhile(config):
+        load(config)
+        server.drain("SIGTERM")
+
+    monkeypatch.setattr(uvicorn.Config, "load", told_meanwhile)
+    asyncio.run(asyncio.wait_for(server.serve(), 20))
+    assert server.draining.closing.is_set()
+
+
+def test_a_server_ends_though_the_processes_beside_it_cannot_be_told_to():
+    def broken(_):
+        raise OSError("no such process")
+
+    server = server_of(before=broken)
+    server.drain("SIGTERM")
+    assert server.should_exit

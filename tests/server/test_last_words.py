@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from db import chunks
 from server import engine as engine_module
+from server import supervisor
 from server.last_words import KEPT_LINES, LastWords
 from server.lines import Lines
 from server.settings import Settings
@@ -106,6 +108,29 @@ def test_the_last_lines_of_a_crashed_engine_stand_with_its_job_and_its_death_is_
     assert runtime.store.meters.new["process_deaths", (("kind", "engine"),)] >= 1
     with os.fdopen(reading, "rb") as passed_on:
         assert b"Segmentation fault" in passed_on.read()
+
+
+def test_a_process_that_could_not_be_started_again_is_tried_once_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "AGAIN_SECONDS", 0.0)
+    refused = []
+
+    class Short(Dying):
+        script, job = "import sys; sys.stdin.read()", ""
+
+        def start(self, name):
+            if refused:
+                return super().start(name)
+            refused.append(name)
+            raise OSError("cannot allocate memory")
+
+    with open(os.devnull, "wb") as output, Short(Settings(data=tmp_path), 0, output) as engines:
+        refused.append("not yet")
+        first = engines.child("engine-x", time.monotonic())
+        refused.clear()
+        engines.running["engine-x"] = first
+        first.process.kill()
+        until(lambda: engines.running["engine-x"].process.poll() is None and refused, 30)
+        assert engines.running["engine-x"] is not first
 
 
 def test_a_process_that_writes_much_never_waits_for_a_reader_of_its_log():

@@ -109,6 +109,25 @@ def test_a_full_pipe_that_nobody_reads_holds_nobody_up():
     os.close(writing)
 
 
+class Unspeakable:
+    def __str__(self):
+        raise ValueError("no words for it")
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_line_that_has_no_text_stops_neither_its_writer_nor_the_lines_after_it(background):
+    reading, writing = os.pipe()
+    lines = Lines(writing, background=background, render=lambda line: str(line["value"]))
+    lines.put({"value": Unspeakable()})
+    lines.put({"value": "after it"})
+    lines.close()
+    first, second = os.read(reading, 1 << 16).splitlines()
+    assert b"ValueError" in first
+    assert second == b"after it"
+    os.close(reading)
+    os.close(writing)
+
+
 def test_a_closed_pipe_is_no_error():
     reading, writing = os.pipe()
     os.close(reading)

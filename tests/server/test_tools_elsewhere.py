@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
-from db import tokens
+from db import meters, tokens
 from errors import InvalidValue, Refusal
 from server.app import create_app
 from server.cli import app
@@ -122,3 +122,18 @@ def test_the_version_is_told(igla):
 def test_a_value_too_many_is_answered_with_the_order(igla):
     with pytest.raises(InvalidValue, match=r"at most 1 values by position \(worker\)"):
         raise igla(app, ["claim_job", "me", "cup"]).exception
+
+
+def test_what_a_command_s_transactions_count_is_kept(igla, data, secret):
+    runtime = open_runtime(Settings(data=data))
+
+    def first_claims():
+        with runtime.store.reading() as session:
+            counted = meters.totals(session)
+        ends = [value for name, labels, value in counted if name == "job_wait_seconds" and labels["le"] != meters.SUM]
+        return sum(ends)
+
+    before = first_claims()
+    assert igla(app, ["claim_job", "box", "--race", "cup", "--data", str(data)]).exit_code == 0
+    assert first_claims() == before + 1
+    runtime.store.close()

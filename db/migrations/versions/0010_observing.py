@@ -15,7 +15,7 @@ ADDED = (("job", "request_id"), ("chunk_request", "request_id"), ("chunk_request
 
 
 def upgrade() -> None:
-    """0008 -> 0010."""
+    """0009 -> 0010."""
     for table, name in ADDED:
         op.add_column(table, sa.Column(name, sa.String, nullable=True))
     op.add_column("chunk_request", sa.Column("given_back", sa.Integer, nullable=False, server_default="0"))
@@ -38,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """0010 -> 0008."""
+    """0010 -> 0009."""
     op.drop_table("job_log")
     op.drop_table("meter")
     for table in ("score_request", "chunk_request"):

@@ -17,7 +17,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """0008 -> 0011."""
+    """0010 -> 0011."""
     op.create_table(
         "change",
         sa.Column("topic", sa.String, nullable=False),
@@ -43,7 +43,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """0011 -> 0008."""
+    """0011 -> 0010."""
     op.drop_column("rung", "version")
     for name in ("secret", "lease", "change"):
         op.drop_table(name)

@@ -15,7 +15,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """0009 -> 0012."""
+    """0011 -> 0012."""
     op.create_table(
         "web_session",
         sa.Column("digest", sa.String, nullable=False),
@@ -30,5 +30,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """0012 -> 0009."""
+    """0012 -> 0011."""
     op.drop_table("web_session")

@@ -15,7 +15,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """0008 -> 0013."""
+    """0012 -> 0013."""
     op.create_table(
         "deploy",
         sa.Column("account", sa.String, nullable=False),
@@ -28,5 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """0013 -> 0008."""
+    """0013 -> 0012."""
     op.drop_table("deploy")

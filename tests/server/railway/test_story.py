@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from db import deploys
+from db import audit, deploys
 from errors import InvalidValue, Refusal, UnknownName
 from server.railway.apply import DeployOff
 from server.railway.client import RailwayUnauthorized
@@ -285,3 +285,29 @@ def test_refusals_of_deploys_end_with_the_next_step(opened):
     assert str(refused.value) == (
         "deploy_off: IGLA_DEPLOY_OFF is set. An operator turned deploys off; `igla deploy on` turns them on again."
     )
+
+
+def test_who_changes_a_fleet_leaves_one_row_and_who_only_asks_leaves_none(opened, railway):
+    runtime = opened()
+
+    def told():
+        with runtime.store.reading() as session:
+            return [(one.principal, one.action, one.subject) for one in audit.rows(session)]
+
+    made = use(runtime, "plan")
+    use(runtime, "status")
+    with pytest.raises(PlanStale):
+        use(runtime, "apply", plan_hash="0" * 64)
+    assert told() == []
+    use(runtime, "apply", plan_hash=made["hash"])
+    assert told() == [("operator", "deploy", {"account": "main"})]
+    plan_and_apply(runtime)  # there is nothing to do
+    assert len(told()) == 1
+
+
+def test_what_a_worker_says_is_given_without_its_token(opened, railway):
+    runtime = opened()
+    railway.add("worker-fleet-rng1", image="igla:1", status="SUCCESS")
+    railway.say("worker-fleet-rng1", "IGLA_TOKEN=igla_abcdefghijklmnop is refused")
+    (found,) = use(runtime, "status", template="worker-fleet", seeds=[1])["services"]
+    assert found["lines"] == ["IGLA_TOKEN=[redacted] is refused"]
