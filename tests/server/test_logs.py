@@ -58,15 +58,14 @@ def test_a_defect_is_logged_with_its_traceback():
 
 
 def test_what_libraries_say_goes_the_same_way_without_secrets():
-    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # another server of this process may have set it
     with logging_to_pipe(Settings(log_format="json", admin_token="open-sesame"), "scorer") as (_, said):
-        logging.getLogger("uvicorn.error").warning("sent %s and %s", "open-sesame", "igla_abcdefgh1234")
+        logging.getLogger("sqlalchemy.pool").warning("sent %s and %s", "open-sesame", "igla_abcdefgh1234")
         logging.getLogger("mcp").info("chatter")
         logging.getLogger("other").log(35, "between two levels")
         line, between = said()
     assert (between["event"], between["level"]) == ("between two levels", "warning")
     assert line["event"] == "sent [redacted] and [redacted]"
-    assert (line["logger"], line["process"], line["level"]) == ("uvicorn.error", "scorer", "warning")
+    assert (line["logger"], line["process"], line["level"]) == ("sqlalchemy.pool", "scorer", "warning")
 
 
 def test_the_level_is_a_setting():

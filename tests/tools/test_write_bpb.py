@@ -7,6 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from db import workers
 from errors import InvalidValue, UnknownName
+from server.client import Ticket
+from server.client_reading import read
 from server.runtime import open_runtime
 from server.settings import Settings
 from server.work_command import public_key
@@ -42,7 +44,7 @@ def enroll(runtime, name, key):
 
 def receipt(hand, chunk, key=KEY, **lies):
     """The receipt of a chunk, stating something else where told to."""
-    run = Run(ticket=hand.ticket, step=0, checkpoint=None)
+    run = Run(ticket=read(Ticket, hand.ticket), step=0, checkpoint=None)
     stated = {**vars(claims(run, chunk)), **lies}
     return sign(type(claims(run, chunk))(**stated), key)
 
@@ -136,8 +138,11 @@ def test_a_token_without_the_scope_measure_measures_nothing(shared):
 
 def test_a_checkpoint_that_is_not_here_measures_nothing(shared, hand):
     chunk = hand.train()
-    answered = {**vars(claims(Run(ticket=hand.ticket, step=0, checkpoint=None), chunk)), "checkpoint": "1" * 64}
-    false = sign(type(claims(Run(ticket=hand.ticket, step=0, checkpoint=None), chunk))(**answered), KEY)
+    answered = {
+        **vars(claims(Run(ticket=read(Ticket, hand.ticket), step=0, checkpoint=None), chunk)),
+        "checkpoint": "1" * 64,
+    }
+    false = sign(type(claims(Run(ticket=read(Ticket, hand.ticket), step=0, checkpoint=None), chunk))(**answered), KEY)
     value = {"step": chunk.step, **{name: getattr(chunk.score, name) for name in ("bpb", "nll_sum", "byte_count")}}
     with pytest.raises(Exception, match="artifact_missing"):
         hand.use(
