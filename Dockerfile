@@ -8,7 +8,7 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     IGLA_HOST=0.0.0.0 \
     IGLA_DATA=/data \
-    IGLA_TRUSTED_PROXIES=*
+    IGLA_TRUSTED_PROXIES=127.0.0.1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7
 
 RUN useradd --uid 10001 --create-home igla && install --directory --owner=igla --group=igla /data
 WORKDIR /app

@@ -242,7 +242,14 @@ def test_every_platform_s_name_for_the_server_is_answered(monkeypatch):
     assert set(wanted) <= set(Settings().hosts)
 
 
-@pytest.mark.parametrize(("trusted", "seen"), [("*", ("https", "203.0.113.9")), ("127.0.0.1", ("http", "10.0.0.1"))])
+@pytest.mark.parametrize(
+    ("trusted", "seen"),
+    [
+        ("*", ("https", "198.51.100.1")),
+        ("127.0.0.1", ("http", "10.0.0.1")),
+        (environment_of_image()["IGLA_TRUSTED_PROXIES"], ("https", "203.0.113.9")),
+    ],
+)
 def test_forwarded_headers_count_from_named_proxies_only(trusted, seen):
     found = []
 
@@ -251,7 +258,7 @@ def test_forwarded_headers_count_from_named_proxies_only(trusted, seen):
 
     config = web_config(spy, Settings(trusted_proxies=trusted))
     config.load()
-    headers = [(b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"203.0.113.9")]
+    headers = [(b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"198.51.100.1, 203.0.113.9")]
     scope = {"type": "http", "scheme": "http", "client": ("10.0.0.1", 1), "headers": headers}
     asyncio.run(config.loaded_app(scope, None, None))
     assert found == [seen]

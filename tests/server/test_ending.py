@@ -61,8 +61,8 @@ def test_a_server_that_is_told_to_end_finishes_the_chunk_answers_and_sends_its_s
     runtime = open_runtime(Settings(data=tmp_path))
     held, answers, streamed = held_job(runtime, steps=150), [], []
     with collecting() as (address, spans):
-        environment = {"IGLA_GRACE_SECONDS": "40", "IGLA_OTEL": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": address,
-                       "IGLA_LEGACY_SESSIONS": "1"}  # fmt: skip
+        kept = {"IGLA_GRACE_SECONDS": "40", "IGLA_LEGACY_SESSIONS": "1"}
+        environment = {**kept, "IGLA_OTEL": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": address}
         server = Served(tmp_path, "--engines", "1", "--scorers", "0", "--arenas", "0", env=environment)
         stream = legacy_stream(server.url, streamed)
         waiting = asking(server.url, held, answers, traceparent=f"00-{TRACE}-b7ad6b7169203331-01")

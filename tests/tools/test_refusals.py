@@ -48,11 +48,15 @@ def sample(step, bpb=3.0, nats=None):
 
 
 def tables(runtime):
-    """Every row of every table."""
+    """Every row of every table but `change`, in which it is told a moment later what was done before."""
     with runtime.store.reading() as session:
         metadata = MetaData()
         metadata.reflect(session.connection())
-        return {t.name: sorted(map(repr, session.connection().execute(t.select()))) for t in metadata.sorted_tables}
+        return {
+            t.name: sorted(map(repr, session.connection().execute(t.select())))
+            for t in metadata.sorted_tables
+            if t.name != "change"
+        }
 
 
 WRONG_SAMPLES = [
