@@ -105,7 +105,7 @@ def filled(engine: str, folder: Path, points: int) -> Iterator[Served]:
         samples = fill(store, points)
         store.close()
         print(f"{engine}: {samples:,} samples in {perf_counter() - began:.0f} s", file=sys.stderr)
-        settings = {"IGLA_ADMIN_TOKEN": TOKEN, "IGLA_DATABASE_URL": url}
+        settings = {"IGLA_ADMIN_TOKEN": TOKEN, "IGLA_DATABASE_URL": url, "IGLA_RATE": "1000000/second"}
         yield stack.enter_context(serving(folder, "--engines", "0", env=settings))
 
 
