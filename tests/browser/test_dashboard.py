@@ -11,9 +11,15 @@ from tests.serving import serving
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAGES = ["races", "race", "run", "queue", "activity", "arena", "glossary", "connect", "sign-in", "not-found"]
-LIVE = "() => document.querySelector('[data-live]').dataset.live === 'on'"
+LIVE = "() => document.querySelector('[data-live]')?.dataset.live === 'on'"
 POINTS = "(document.querySelector('.place-1 polyline')?.getAttribute('points') ?? '').split(' ').filter(Boolean).length"
 GRAVE = ("serious", "critical")
+
+
+def follow(page, link):
+    """Click what leads to another page, and wait until that is there."""
+    with page.expect_navigation():
+        link.click()
 
 
 def grave(page, **options):
@@ -70,14 +76,14 @@ def test_the_curve_of_a_run_grows_while_it_trains(cup, visit):
 
 def test_pages_work_without_javascript(cup, http, visit):
     page = visit(f"{cup.http.base_url}/", java_script_enabled=False)
-    page.get_by_role("link", name="cup", exact=True).click()
+    follow(page, page.get_by_role("link", name="cup", exact=True))
     assert page.locator('noscript meta[http-equiv="refresh"], meta[http-equiv="refresh"]').count() == 1
-    page.locator(".board .seeds a").first.click()
+    follow(page, page.locator(".board .seeds a").first)
     assert page.locator(".chart polyline").count() == 2
-    page.get_by_role("button", name="Dark").click()
+    follow(page, page.get_by_role("button", name="Dark"))
     assert page.locator("html").get_attribute("data-theme") == "dark"
     assert "/runs/" in page.url
-    page.get_by_role("link", name="Glossary", exact=True).click()
+    follow(page, page.get_by_role("link", name="Glossary", exact=True))
     assert page.locator("dl.words dt").count() > 50
 
 
@@ -106,21 +112,21 @@ def test_signing_in_takes_a_good_token_and_a_server_with_open_pages_stops(visit,
         page = visit(f"{server.url}/queue")
         assert page.get_by_role("heading", name="Sign in to see this page").is_visible()
         page.get_by_label("Token").fill("wrong")
-        page.get_by_role("button", name="Sign in").click()
+        follow(page, page.get_by_role("button", name="Sign in"))
         assert page.get_by_role("alert").text_content() == "This token is unknown, expired or revoked."
         page.get_by_label("Token").fill("operator-secret")
-        page.get_by_role("button", name="Sign in").click()
+        follow(page, page.get_by_role("button", name="Sign in"))
         until(page, LIVE)
         assert page.url == f"{server.url}/queue"
         assert [(one["httpOnly"], one["sameSite"]) for one in page.context.cookies()] == [(True, "Strict")]
         assert (
             page.evaluate("fetch('/api/glossary', {method: 'POST', body: '{}'}).then(answer => answer.status)") == 401
         )
-        page.get_by_role("button", name="Sign out").click()
+        follow(page, page.get_by_role("button", name="Sign out"))
         page.goto(f"{server.url}/queue")
         assert page.get_by_role("heading", name="Sign in to see this page").is_visible()
         page.get_by_label("Token").fill("operator-secret")
-        page.get_by_role("button", name="Sign in").click()
+        follow(page, page.get_by_role("button", name="Sign in"))
         until(page, LIVE)
         began = time.monotonic()
         server.stop()
