@@ -106,7 +106,7 @@ def filled(engine: str, folder: Path, points: int) -> Iterator[Served]:
         store.close()
         print(f"{engine}: {samples:,} samples in {perf_counter() - began:.0f} s", file=sys.stderr)
         settings = {"IGLA_ADMIN_TOKEN": TOKEN, "IGLA_DATABASE_URL": url, "IGLA_RATE": "1000000/second"}
-        yield stack.enter_context(serving(folder, "--engines", "0", env=settings))
+        yield stack.enter_context(serving(folder, "--engines", "0", env=settings, fresh=True))
 
 
 def request(method: str, path: str, body: object = None, **headers: str) -> bytes:

@@ -17,7 +17,7 @@ from tests.serving import serving
 def ready_seconds(data: Path) -> float:
     """Seconds from process start to the first 200 of `/readyz`."""
     began = time.perf_counter()
-    with serving(data, "--engines", "0") as server:
+    with serving(data, "--engines", "0", fresh=True) as server:
         assert httpx.get(f"{server.url}/readyz").status_code == 200
         return time.perf_counter() - began
 

@@ -71,7 +71,7 @@ def main() -> None:
     times, rounds = (300, 3) if "--quick" in sys.argv else (1000, 5)
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder) / "ours", "--engines", "0", env=ENVIRONMENT) as ours,
+        serving(Path(folder) / "ours", "--engines", "0", env=ENVIRONMENT, fresh=True) as ours,
         bare_serving(Path(folder), TOKEN) as (bare_url, bare_pid, bare_job),
     ):
         job = job_of(ours)  # waits until the corpus is built, so nothing else works in the process afterwards
